@@ -1,0 +1,166 @@
+//! Layers that the vision and the text transformer share: attention, MLP and the pre-norm block.
+//!
+//! Source: arXiv 2010.11929; field names of timm `vision_transformer.py`. Parameters start as zeros
+//! (norms as ones) and are not allocated before their first use: whoever builds a model fills them
+//! from a file or from keyed random numbers.
+//!
+//! Shape letters: B batch, N tokens, W width, M hidden width of the MLP, A heads, D = W / A.
+
+use burn::{
+    module::{Initializer, Module, Param, ParamId},
+    nn::{LayerNorm, LayerNormConfig, Linear},
+    tensor::{Device, Shape, Tensor, activation, module::attention, ops::AttentionModuleOptions},
+};
+
+/// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// x * Phi(x) through the error function.
+    Gelu,
+    /// The tanh approximation of GELU (`gelu_pytorch_tanh`).
+    GeluTanh,
+    /// x * sigmoid(1.702 x), OpenAI's CLIP.
+    QuickGelu,
+}
+
+impl Activation {
+    /// Applies the function to every element.
+    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+        match self {
+            Activation::Gelu => activation::gelu(x),
+            Activation::GeluTanh => activation::gelu_approximate(x),
+            Activation::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
+        }
+    }
+}
+
+/// Numbers of one transformer block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockConfig {
+    /// W.
+    pub width: usize,
+    /// A; divides W.
+    pub num_heads: usize,
+    /// M.
+    pub mlp_width: usize,
+    /// Non-linearity between the two linear layers of the MLP.
+    pub activation: Activation,
+    /// Added to the variance in both norms.
+    pub norm_eps: f64,
+}
+
+/// Pre-norm residual block: `x + attn(norm1(x))`, then `x + mlp(norm2(x))`.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// Norm in front of the attention.
+    pub norm1: LayerNorm,
+    /// Self-attention.
+    pub attn: Attention,
+    /// Norm in front of the MLP.
+    pub norm2: LayerNorm,
+    /// Two linear layers.
+    pub mlp: Mlp,
+}
+
+/// Multi-head self-attention with one projection for queries, keys and values.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// [W, 3W], rows of the output in the order q, k, v.
+    pub qkv: Linear,
+    /// [W, W].
+    pub proj: Linear,
+    num_heads: usize,
+}
+
+/// `fc2(activation(fc1(x)))`.
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// [W, M].
+    pub fc1: Linear,
+    /// [M, W].
+    pub fc2: Linear,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl BlockConfig {
+    /// A block whose parameters are still to be filled.
+    pub fn init(&self, device: &Device) -> Block {
+        Block {
+            norm1: layer_norm(self.width, self.norm_eps, device),
+            attn: Attention {
+                qkv: linear(self.width, 3 * self.width, true, device),
+                proj: linear(self.width, self.width, true, device),
+                num_heads: self.num_heads,
+            },
+            norm2: layer_norm(self.width, self.norm_eps, device),
+            mlp: Mlp::new(self.width, self.mlp_width, self.activation, device),
+        }
+    }
+}
+
+impl Block {
+    /// `x` [B, N, W]; with `causal`, token i sees tokens 0..=i only. Returns [B, N, W].
+    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+        let x = x.clone() + self.attn.forward(self.norm1.forward(x), causal);
+        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    }
+}
+
+impl Attention {
+    /// `x` [B, N, W]. Returns [B, N, W].
+    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+        let [b, n, w] = x.dims();
+        let a = self.num_heads;
+
+        // [B, N, 3W] -> [3, B, A, N, D]
+        let qkv = self.qkv.forward(x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
+        let [q, k, v] = [0, 1, 2].map(|i| qkv.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
+
+        let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
+        let heads = attention(q, k, v, None, None, options);
+        self.proj.forward(heads.swap_dims(1, 2).reshape([b, n, w]))
+    }
+}
+
+impl Mlp {
+    /// An MLP whose parameters are still to be filled.
+    pub fn new(width: usize, mlp_width: usize, activation: Activation, device: &Device) -> Self {
+        Self {
+            fc1: linear(width, mlp_width, true, device),
+            fc2: linear(mlp_width, width, true, device),
+            activation,
+        }
+    }
+
+    /// `x` [B, N, W]. Returns [B, N, W].
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+    }
+}
+
+/// A linear layer of zeros, `weight` [input, output].
+pub fn linear(input: usize, output: usize, bias: bool, device: &Device) -> Linear {
+    Linear { weight: zeros([input, output], device), bias: bias.then(|| zeros([output], device)) }
+}
+
+/// A layer norm with gain 1 and bias 0.
+pub fn layer_norm(width: usize, eps: f64, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width).with_epsilon(eps).init(device)
+}
+
+/// A parameter of zeros that takes no memory before its first use.
+pub fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Initializer::Zeros.init(shape, device)
+}
+
+/// A parameter that is kept in checkpoints and never trained.
+pub fn frozen_zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Param::uninitialized(
+        ParamId::new(),
+        move |device, _| Tensor::zeros(shape, device),
+        device.clone(),
+        false,
+        Shape::from(shape),
+    )
+}

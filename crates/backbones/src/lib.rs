@@ -1,0 +1,14 @@
+//! `backbones`: vision and text transformers, and the layers they share.
+//!
+//! Architecture Invariant: `backbones` never knows a spec, a file, a loss or a network; a backbone is
+//! a function of tensors, and its field names are those of timm.
+#![recursion_limit = "256"]
+
+mod error;
+pub mod layers;
+pub mod positions;
+pub mod recompute;
+pub mod text;
+pub mod vit;
+
+pub use error::BackboneError;

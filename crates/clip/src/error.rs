@@ -1,0 +1,72 @@
+//! What can go wrong in an action of this network.
+
+use std::path::PathBuf;
+
+use hearth_data::DataError;
+use hearth_engine::{EngineError, FileError};
+use hearth_spec::Diagnostics;
+use hearth_weights::WeightsError;
+
+/// Why an action ended without its result.
+#[derive(Debug, thiserror::Error)]
+pub enum ClipError {
+    /// The spec, with every mistake in it.
+    #[error(transparent)]
+    Spec(#[from] Diagnostics),
+    /// Pictures, captions or the tokenizer.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint does not fit the model.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// Training ended early.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A result could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A checkpoint's account of itself is damaged or not of this release.
+    #[error("{}: this checkpoint's recipe cannot be used: {reason}", .path.display())]
+    Recipe {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The tokenizer produces ids that the model has no embedding for.
+    #[error("{}: the tokenizer has ids up to {}, `{model_type}` embeds {needed}", .tokenizer.display(), .found - 1)]
+    Vocabulary {
+        /// Where the tokenizer came from.
+        tokenizer: PathBuf,
+        /// Entries of the tokenizer.
+        found: usize,
+        /// Rows of the embedding table.
+        needed: usize,
+        /// `model.type`.
+        model_type: String,
+    },
+    /// An embeddings file.
+    #[error("{}: {reason}", .path.display())]
+    Hdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What the HDF5 library said.
+        reason: String,
+    },
+}
+
+impl ClipError {
+    /// Suggestions in the user's words.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            ClipError::Weights(error) => error.hints(),
+            ClipError::Engine(error) => error.hints(),
+            ClipError::Recipe { .. } => vec![
+                "load it as plain weights: set `model.type` and `hearth.model.tokenizer`, and name \
+                 the file in `train.pretrained_model_path`"
+                    .to_owned(),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The spec of a run: read with everything it says, and kept beside the results.
+
+use hearth_engine::{Run, atomic_file};
+use hearth_spec::{Document, to_yaml};
+
+use crate::{
+    error::ClipError,
+    registry,
+    spec::{self, Action, ClipSpec, Precision},
+};
+
+/// The spec for `action`; its warnings go to the run.
+pub(crate) fn read(document: &Document, action: Action, run: &Run) -> Result<ClipSpec, ClipError> {
+    let spec: ClipSpec = document.read()?;
+    let (models, planned) = (registry::NAMES, registry::NOT_IN_THIS_RELEASE);
+    for warning in spec::check(document, &spec, action, models, planned)? {
+        run.warn(&warning.headline());
+    }
+    if action == Action::Train && spec.train.precision != Precision::Fp32 {
+        run.notice(&format!(
+            "`train.precision: {}` computes in fp32 on this device; the weights are fp32 anyway",
+            spec.train.precision
+        ));
+    }
+    Ok(spec)
+}
+
+/// Writes `experiment.yaml`: every key with the value in force.
+pub(crate) fn write(spec: &ClipSpec, run: &Run) -> Result<(), ClipError> {
+    atomic_file::write(&run.results.join("experiment.yaml"), to_yaml(spec).as_bytes())?;
+    Ok(())
+}

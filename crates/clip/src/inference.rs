@@ -1,0 +1,258 @@
+//! `clip inference`: embeddings of pictures and prompts as HDF5 files, at bounded memory, continued
+//! after a kill.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use burn::tensor::{Int, Tensor, TensorData};
+use hearth_data::{
+    DataError,
+    decode::{Limits, read_picture},
+    inputs::{PictureSource, pictures, prompts},
+    loader::{Dataset, Loader, Stage, Stages},
+    random::Key,
+    sampler::EpochPlan,
+    tokenizer::Tokenizer,
+    transform::PictureRecipe,
+};
+use hearth_engine::{Run, Summary};
+use hearth_spec::Document;
+
+use crate::{
+    embeddings::{self, Kind},
+    error::ClipError,
+    experiment,
+    model::Clip,
+    parts::{Identity, Parts, Record},
+    setup::Setup,
+    spec::{Action, ClipSpec},
+    summary,
+};
+
+/// Records read back at once when the HDF5 file is assembled.
+const ASSEMBLY_BATCH: usize = 1024;
+
+/// Embeds everything that the spec names.
+pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
+    let spec = experiment::read(document, Action::Inference, run)?;
+    let checkpoint = spec.weights(Action::Inference);
+    let setup = Setup::new(document, &spec, checkpoint, run)?;
+    let (model, report) = setup.model(&Key::new(0), &run.device)?;
+    if let (Some(path), Some(report)) = (checkpoint, &report) {
+        run.status.loading(path);
+        run.notice(&report.to_string());
+    }
+    experiment::write(&spec, run)?;
+
+    let job = Job { model, setup: &setup, run, batch: spec.inference.batch_size };
+    let mut written = Vec::new();
+    if !spec.inference.datasets.is_empty() {
+        written.push(job.images(&spec)?);
+    }
+    if let Some(path) = &spec.inference.text_file {
+        written.push(job.texts(Path::new(path))?);
+    }
+    Ok(written.join("\n").into())
+}
+
+/// What both kinds of input need.
+struct Job<'a> {
+    model: Clip,
+    setup: &'a Setup,
+    run: &'a Run,
+    batch: usize,
+}
+
+impl Job<'_> {
+    fn images(&self, spec: &ClipSpec) -> Result<String, ClipError> {
+        let sources = spec.inference.datasets.iter().map(|block| PictureSource {
+            image_dir: PathBuf::from(&block.image_dir),
+            image_list_file: block.image_list_file.as_ref().map(PathBuf::from),
+        });
+        let found = pictures(&sources.collect::<Vec<_>>())?;
+        found.warnings.iter().for_each(|warning| self.run.warn(warning));
+        let paths = found.pictures;
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+
+        let size = self.setup.recipe.picture.size as usize;
+        let dataset = Pictures { paths, recipe: self.setup.recipe.picture.clone() };
+        self.embed(Kind::Images, &names, dataset, spec.inference.num_workers, |values| {
+            let shape = [values.len() / (3 * size * size), 3, size, size];
+            let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.run.device);
+            self.model.embed_images(images, false)
+        })
+    }
+
+    fn texts(&self, path: &Path) -> Result<String, ClipError> {
+        let prompts = prompts(path)?;
+        let length = self.setup.recipe.text.context_length;
+        let tokenizer = Arc::clone(&self.setup.tokenizer);
+        let dataset = Prompts { prompts: prompts.clone(), tokenizer };
+        self.embed(Kind::Texts, &prompts, dataset, 0, |ids| {
+            let shape = [ids.len() / length, length];
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.run.device);
+            self.model.embed_texts(ids, false)
+        })
+    }
+
+    /// Embeds what is not in the part file yet, then assembles the HDF5 file from it.
+    fn embed<T: Clone + Send + 'static>(
+        &self,
+        kind: Kind,
+        names: &[String],
+        dataset: impl Dataset<Sample = Option<Vec<T>>>,
+        threads: usize,
+        forward: impl Fn(Vec<T>) -> Tensor<2>,
+    ) -> Result<String, ClipError> {
+        let width = self.setup.embed_dim();
+        let output = self.run.results.join(kind.file_name());
+        let part_file = output.with_extension("h5.part");
+        let mut parts = Parts::open(&part_file, &self.identity(names)?, width, self.batch)?;
+        if parts.finished() > 0 {
+            self.run.notice(&format!(
+                "{}: continuing behind {} of {}",
+                part_file.display(),
+                parts.finished(),
+                names.len()
+            ));
+        }
+
+        let loader = Loader::new(Arc::new(dataset), threads);
+        let plan = EpochPlan::sequential(names.len(), self.batch);
+        let first_batch = parts.finished().div_ceil(self.batch);
+        self.run.progress.begin(kind.file_name(), names.len() as u64);
+        for samples in loader.batches(plan, first_batch) {
+            let samples = samples?;
+            let first = parts.finished();
+            let readable: Vec<T> = samples.iter().flatten().flatten().cloned().collect();
+            let mut rows = match readable.is_empty() {
+                true => Vec::new(),
+                false => values(forward(readable)),
+            }
+            .into_iter();
+            let records: Vec<Record> = (samples.iter().enumerate())
+                .map(|(i, sample)| Record {
+                    index: (first + i) as u64,
+                    row: sample.as_ref().map(|_| rows.by_ref().take(width).collect()),
+                })
+                .collect();
+            parts.append(&records)?;
+            self.run.progress.advance(parts.finished() as u64, "");
+            if self.run.stop.requested().is_some() && parts.finished() < names.len() {
+                self.run.progress.end();
+                return Err(summary::interrupted(self.run));
+            }
+        }
+        self.run.progress.end();
+        self.assemble(kind, names, parts, &output)
+    }
+
+    fn assemble(
+        &self,
+        kind: Kind,
+        names: &[String],
+        parts: Parts,
+        output: &Path,
+    ) -> Result<String, ClipError> {
+        let mut unreadable = 0;
+        let mut records = parts.records()?.peekable();
+        let batches = std::iter::from_fn(|| {
+            records.peek()?;
+            let mut batch = (Vec::new(), Vec::new());
+            for record in records.by_ref().take(ASSEMBLY_BATCH) {
+                match record {
+                    Ok(Record { index, row: Some(row) }) => {
+                        batch.0.push(names[index as usize].clone());
+                        batch.1.extend(row);
+                    }
+                    Ok(Record { row: None, .. }) => unreadable += 1,
+                    Err(error) => return Some(Err(error.into())),
+                }
+            }
+            Some(Ok(batch))
+        });
+        let recipe = self.setup.recipe.to_json();
+        let width = self.setup.embed_dim();
+        let rows = embeddings::write(output, kind, width, &recipe, batches)?;
+        parts.remove()?;
+        let skipped = match unreadable {
+            0 => String::new(),
+            n => format!(", {n} unreadable left out"),
+        };
+        Ok(format!("{}: {rows} rows of width {width}{skipped}", output.display()))
+    }
+
+    /// The same inputs, model and recipe give the same rows.
+    fn identity(&self, names: &[String]) -> Result<String, ClipError> {
+        let mut identity = Identity::default();
+        identity.add(self.setup.recipe.to_json().as_bytes());
+        identity.add(self.setup.tokenizer.digest().as_bytes());
+        identity.add(self.setup.weights_digest()?.as_bytes());
+        identity.add(&self.batch.to_le_bytes());
+        names.iter().for_each(|name| identity.add(name.as_bytes()));
+        Ok(identity.finish())
+    }
+}
+
+/// Pictures without captions; one that cannot be read is `None`, as TAO leaves it out.
+struct Pictures {
+    paths: Vec<PathBuf>,
+    recipe: PictureRecipe,
+}
+
+impl Dataset for Pictures {
+    type Sample = Option<Vec<f32>>;
+
+    fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    fn sample(
+        &self,
+        index: usize,
+        _key: &Key,
+        stages: &mut Stages,
+    ) -> Result<Self::Sample, DataError> {
+        let path = &self.paths[index];
+        match stages.time(Stage::Decode, || read_picture(path, &Limits::default())) {
+            Ok(picture) => Ok(Some(stages.time(Stage::Transform, || self.recipe.apply(&picture)))),
+            Err(error) => {
+                tracing::warn!("{error}; left out");
+                Ok(None)
+            }
+        }
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.paths[index].display().to_string()
+    }
+}
+
+struct Prompts {
+    prompts: Vec<String>,
+    tokenizer: Arc<Tokenizer>,
+}
+
+impl Dataset for Prompts {
+    type Sample = Option<Vec<i32>>;
+
+    fn len(&self) -> usize {
+        self.prompts.len()
+    }
+
+    fn sample(
+        &self,
+        index: usize,
+        _key: &Key,
+        stages: &mut Stages,
+    ) -> Result<Self::Sample, DataError> {
+        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&self.prompts[index]))?;
+        Ok(Some(ids))
+    }
+}
+
+fn values(rows: Tensor<2>) -> Vec<f32> {
+    rows.into_data().try_to_vec().expect("embeddings are f32")
+}

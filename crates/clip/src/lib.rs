@@ -1,0 +1,42 @@
+//! `clip`: contrastive image-text models - SigLIP2, NV-CLIP, OpenAI CLIP - from a TAO spec.
+//!
+//! Architecture Invariant: `clip` never knows another network, the command line or a terminal; what
+//! it says goes through the run.
+//!
+//! Start reading at [`model`], then [`train`](train()).
+#![recursion_limit = "256"]
+
+mod check;
+mod dataset;
+mod embeddings;
+mod error;
+mod evaluate;
+mod experiment;
+mod inference;
+mod init;
+pub mod layouts;
+mod memory;
+pub mod model;
+mod parts;
+mod plan;
+mod recipe;
+pub mod registry;
+mod resize;
+pub mod retrieval;
+mod setup;
+mod source;
+pub mod spec;
+mod summary;
+pub mod task;
+mod train;
+
+pub use check::check;
+pub use error::ClipError;
+pub use evaluate::evaluate;
+pub use inference::inference;
+pub use train::train;
+
+/// Every key with its default, as YAML.
+pub fn default_specs() -> String {
+    hearth_spec::to_yaml(&spec::ClipSpec::default())
+}

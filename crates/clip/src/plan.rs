@@ -1,0 +1,135 @@
+//! From keys of a spec to the plan of the loop: intervals, schedule, best checkpoints.
+
+use std::path::PathBuf;
+
+use hearth_data::random::Key;
+use hearth_engine::{
+    Batches, Best, Better, Decay, Every, FileName, Fingerprint, Plan, Run, Schedule,
+};
+use hearth_spec::{
+    Document,
+    common::{IntervalUnit, MonitorMode},
+};
+
+use crate::{
+    dataset::TrainBatches,
+    error::ClipError,
+    retrieval::METRICS,
+    spec::{ClipSpec, Scheduler},
+    task::Rates,
+};
+
+/// The metric that TAO's users pick checkpoints by.
+const MONITOR: &str = "val/t2i_mAP";
+
+/// How long, how often, how fast.
+pub(crate) fn plan(
+    document: &Document,
+    spec: &ClipSpec,
+    data: &TrainBatches,
+    key: Key,
+) -> Result<Plan, ClipError> {
+    let common = &spec.train.common;
+    let steps_per_epoch = data.steps();
+    if let Some(interval) = spec.train.val_check_interval
+        && interval > steps_per_epoch
+    {
+        let mut checks = document.check();
+        let needed = format!("at most {steps_per_epoch}, the steps of an epoch");
+        checks.error("train.val_check_interval", interval, needed);
+        checks.into_result()?;
+    }
+    Ok(Plan {
+        epochs: common.num_epochs,
+        steps_per_epoch,
+        schedule: Schedule {
+            decay: match spec.train.optim.scheduler {
+                Scheduler::Cosine => Decay::Cosine,
+                Scheduler::Linear => Decay::Linear,
+                Scheduler::Constant => Decay::Constant,
+            },
+            warmup_steps: spec.train.optim.warmup_steps,
+            total_steps: common.num_epochs * steps_per_epoch,
+        },
+        clip_grad_norm: spec.train.max_grad_norm(),
+        checkpoint: match common.checkpoint_interval_unit {
+            IntervalUnit::Epoch => Every::Epochs(common.checkpoint_interval),
+            IntervalUnit::Step => Every::Steps(common.checkpoint_interval),
+        },
+        validate: match spec.train.val_check_interval {
+            Some(interval) => Every::StepsOfEpoch(interval),
+            None => Every::Epochs(common.validation_interval),
+        },
+        log_interval: spec.hearth.train.log_interval,
+        key,
+    })
+}
+
+/// Peak learning rates.
+pub(crate) fn rates(spec: &ClipSpec) -> Rates {
+    let optim = &spec.train.optim;
+    Rates { vision: optim.vision_lr, text: optim.text_lr, weight_decay: optim.weight_decay }
+}
+
+/// The ranking that `train.checkpointer` asks for.
+pub(crate) fn best(
+    document: &Document,
+    spec: &ClipSpec,
+    run: &Run,
+) -> Result<Option<Best>, ClipError> {
+    let checkpointer = &spec.train.common.checkpointer;
+    if !checkpointer.enable_topk {
+        return Ok(None);
+    }
+    let known: Vec<String> = ["i2t", "t2i"]
+        .iter()
+        .flat_map(|direction| METRICS.iter().map(move |name| format!("val/{direction}_{name}")))
+        .collect();
+    let mut checks = document.check();
+    let monitor = checkpointer.monitor.as_deref().unwrap_or(MONITOR);
+    // TAO's templates name metrics as they would stand in a file name.
+    let monitor = known.iter().find(|name| *name == monitor || name.replace('/', "_") == monitor);
+    if monitor.is_none() {
+        let found = checkpointer.monitor.as_deref().unwrap_or_default();
+        checks.error(
+            "train.checkpointer.monitor",
+            format!("`{found}`"),
+            format!("one of {}", known.join(", ")),
+        );
+    }
+    let labels = checkpointer.auto_insert_metric_name;
+    let file_name = FileName::parse(&checkpointer.filename, &known, labels);
+    if let Err(error) = &file_name {
+        checks.refuse("train.checkpointer.filename", error.to_string());
+    }
+    checks.into_result()?;
+    let (Some(monitor), Ok(file_name)) = (monitor, file_name) else { return Ok(None) };
+
+    let lower_is_better = monitor.ends_with("MedR") || monitor.ends_with("MeanR");
+    let better = match checkpointer.mode {
+        Some(MonitorMode::Min) => Better::Lower,
+        Some(MonitorMode::Max) => Better::Higher,
+        None if lower_is_better => Better::Lower,
+        None => Better::Higher,
+    };
+    let folder = checkpointer.dirpath.as_ref().map_or_else(|| run.results.clone(), PathBuf::from);
+    let keep = if checkpointer.replace_periodic { 1 } else { checkpointer.save_top_k };
+    let mut best = Best::new(monitor, better, file_name, &folder);
+    best.keep = keep;
+    best.replaces_periodic = checkpointer.replace_periodic;
+    Ok(Some(best))
+}
+
+/// What has to be equal for a checkpoint to be continued exactly.
+pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
+    let text = |value: &dyn ToString| value.to_string();
+    [
+        ("the training data", data.digest()),
+        ("the global batch size", text(&data.global_batch())),
+        ("`dataset.seed`", text(&spec.dataset.seed)),
+        ("`train.loss_type`", text(&spec.train.loss_type)),
+        ("`train.optim.optimizer_type`", text(&spec.train.optim.optimizer_type)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}

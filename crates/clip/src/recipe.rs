@@ -1,0 +1,98 @@
+//! How a model expects its inputs, kept with its weights: a wrong tokenizer or resize costs accuracy
+//! without a word, so both travel inside the checkpoint.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use hearth_backbones::layers::Activation;
+use hearth_data::{
+    tokenizer::{TextRecipe, Tokenizer},
+    transform::PictureRecipe,
+};
+use hearth_engine::contrastive::Contrast;
+use hearth_weights::WeightsFile;
+use serde::{Deserialize, Serialize};
+
+use crate::{error::ClipError, model::ClipConfig, registry};
+
+/// Metadata keys of a checkpoint.
+const RECIPE: &str = "hearth.recipe";
+const TOKENIZER: &str = "hearth.tokenizer";
+const SPEC: &str = "hearth.spec";
+
+/// Everything that must be equal wherever a model is used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// `model.type`.
+    pub(crate) model_type: String,
+    /// Non-linearity of both towers.
+    #[serde(with = "ActivationName")]
+    pub(crate) activation: Activation,
+    /// Preparation of pictures; its size is the model's.
+    pub(crate) picture: PictureRecipe,
+    /// Preparation of texts; its length is the model's.
+    pub(crate) text: TextRecipe,
+    /// Loss that the calibration belongs to.
+    #[serde(with = "ContrastName")]
+    pub(crate) contrast: Contrast,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Activation", rename_all = "snake_case")]
+enum ActivationName {
+    Gelu,
+    GeluTanh,
+    QuickGelu,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Contrast", rename_all = "lowercase")]
+enum ContrastName {
+    Clip,
+    SigLip,
+}
+
+impl Recipe {
+    /// The numbers of the towers; `None` where this release does not know the model type.
+    pub(crate) fn config(&self) -> Option<ClipConfig> {
+        let mut config =
+            registry::model_type(&self.model_type)?.config.with_activation(self.activation);
+        config.vision.image_size = self.picture.size as usize;
+        config.text.context_length = self.text.context_length;
+        Some(config)
+    }
+
+    /// One line of JSON, keys in the order of the fields.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a recipe is plain data")
+    }
+}
+
+/// Metadata of a checkpoint: recipe, tokenizer, and the spec without paths.
+pub(crate) fn metadata(
+    recipe: &Recipe,
+    tokenizer: &Tokenizer,
+    spec: String,
+) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (RECIPE.to_owned(), recipe.to_json()),
+        (TOKENIZER.to_owned(), BASE64.encode(tokenizer.to_bytes())),
+        (SPEC.to_owned(), spec),
+    ])
+}
+
+/// What a checkpoint of Hearth says about itself; `None` for a file of another origin.
+pub(crate) fn read(file: &WeightsFile) -> Result<Option<(Recipe, Tokenizer)>, ClipError> {
+    let metadata = file.metadata();
+    let Some(recipe) = metadata.get(RECIPE) else { return Ok(None) };
+    let damaged = |reason: String| ClipError::Recipe { path: file.path().to_owned(), reason };
+
+    let recipe: Recipe =
+        serde_json::from_str(recipe).map_err(|error| damaged(error.to_string()))?;
+    let tokenizer =
+        metadata.get(TOKENIZER).ok_or_else(|| damaged(format!("`{TOKENIZER}` is missing")))?;
+    let bytes = BASE64.decode(tokenizer).map_err(|error| damaged(error.to_string()))?;
+    let tokenizer = Tokenizer::from_bytes(file.path(), &bytes, recipe.text.clone())?;
+    Ok(Some((recipe, tokenizer)))
+}

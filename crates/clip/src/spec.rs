@@ -1,0 +1,192 @@
+//! The spec of CLIP: every key of TAO 7.3 with its default, and our own under `hearth`.
+//!
+//! A key stands here once; reading, checks, schema, default spec and `docs/specs/clip.md` are made from it.
+
+mod check;
+mod data;
+mod deployment;
+mod hearth;
+mod regularization;
+mod run;
+mod train;
+
+use std::path::{Path, PathBuf};
+
+use hearth_spec::{block, common::WandbSpec};
+
+pub use check::{check, unknown_model_type};
+pub use data::{
+    AugmentationSpec, DatasetSpec, MetadataMatch, PathBlock, TrainDataSpec, TrainSource,
+    ValidationDataSpec, WdsSpec,
+};
+pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
+pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use regularization::{
+    PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
+};
+pub use run::{EvaluateSpec, GroundTruth, InferenceSpec};
+pub use train::{
+    DistributedStrategy, LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision,
+    Scheduler, SiglipExchange, SiglipMask, TrainSpec,
+};
+
+block! {
+    /// Contrastive image and text towers: `clip train`, `evaluate`, `inference`.
+    ///
+    /// All keys of TAO Toolkit 7.3 are accepted with TAO's defaults. Keys of our own stand under `hearth`.
+    pub struct ClipSpec {
+        /// Name of the network; a spec with it runs without naming the network on the command line.
+        model_name: Option<String> = Some("clip".into()),
+        /// Passphrase for checkpoints.
+        encryption_key: Option<String> =>
+            notice("checkpoints are written without encryption, as TAO's CLIP does too"),
+        /// Root folder of all results. An action writes to a folder of its own name in it, and `${results_dir}` in
+        /// any value is this root.
+        results_dir: Option<String> => empty_when_unset(), known_as(&["output_dir", "out_dir"]),
+        /// Weights & Biases.
+        wandb: WandbSpec =>
+            notice_while("enable", "nothing is uploaded: TensorBoard events and status.json hold the numbers"),
+        /// The two towers and the text rules.
+        model: ModelSpec,
+        /// Pictures and captions.
+        dataset: DatasetSpec,
+        /// Action `train`.
+        train: TrainSpec,
+        /// Action `evaluate`: retrieval metrics on `dataset.val`.
+        evaluate: EvaluateSpec,
+        /// Action `inference`: embeddings of pictures and prompts.
+        inference: InferenceSpec,
+        /// Training of a few added weights instead of whole towers. Nothing in this block has an effect while
+        /// `enabled` is false.
+        peft: PeftSpec,
+        /// Losses that hold the model near its start. Nothing in this block has an effect while `enabled` is false.
+        regularization: RegularizationSpec,
+        /// Action `export`: ONNX. Not in this release.
+        export: ExportSpec,
+        /// Action `gen_trt_engine`: TensorRT. Not in this release.
+        gen_trt_engine: GenTrtEngineSpec,
+        /// Keys that TAO does not have.
+        hearth: HearthSpec,
+    }
+}
+
+block! {
+    /// The two towers and the text rules.
+    pub struct ModelSpec {
+        /// Name of the architecture: `siglip2-*`, `ViT-*-SigLIP-CLIPA-*` (NV-CLIP) or an OpenAI `ViT-*`. It decides
+        /// tokenizer, text length, picture size and normalisation. Evaluation and inference with a checkpoint of
+        /// ours take it from there.
+        kind as "type": String = "siglip2-so400m-patch16-256".into() =>
+            template("ViT-L-14-SigLIP-CLIPA-224"), known_as(&["model_type", "name", "arch", "backbone"]),
+        /// Text head of a C-RADIO model, `siglip` or `clip`; other models have one text tower and ignore it.
+        adaptor_name: Option<String> => known_as(&["adaptor", "adapter_name"]),
+        /// Keeps the weights of the vision tower as they are.
+        freeze_vision_encoder: bool => known_as(&["freeze_vision", "lock_image"]),
+        /// Keeps the weights of the text tower as they are.
+        freeze_text_encoder: bool => known_as(&["freeze_text", "lock_text"]),
+        /// Side of the input picture in pixels, a multiple of the patch size. OpenCLIP types only: a SigLIP2 name
+        /// contains its size. Not written, the size of the type's name is used.
+        image_size: usize = 256 =>
+            min(1), template(224), known_as(&["input_size", "img_size"]),
+            differs("TAO's default counts for every type, also where the weights have another size"),
+        /// Logit scale to start from, as a logarithm. Not set keeps that of pretrained weights; fresh weights start
+        /// at 2.3026 with the `siglip` loss and 2.6592 with `clip`.
+        init_logit_scale: Option<f64>,
+        /// Logit bias to start from. Not set keeps that of pretrained weights; fresh weights start at -10 with the
+        /// `siglip` loss and 0 with `clip`.
+        init_logit_bias: Option<f64>,
+        /// Lower-cases captions and prompts and removes punctuation before they become tokens. SigLIP models were
+        /// trained on such text: zero-shot classification gains from it, retrieval may want the punctuation.
+        canonicalize_text: bool => known_as(&["canonicalize"]),
+    }
+}
+
+/// What a spec is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Trains the towers.
+    Train,
+    /// Computes retrieval metrics.
+    Evaluate,
+    /// Writes embeddings.
+    Inference,
+}
+
+impl Action {
+    /// The name on the command line, which is also that of its block and of its results folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Train => "train",
+            Action::Evaluate => "evaluate",
+            Action::Inference => "inference",
+        }
+    }
+
+    /// What it reads of a spec; all else may hold anything of the right type.
+    pub fn blocks(self) -> &'static [&'static str] {
+        match self {
+            Action::Train => &[
+                "encryption_key",
+                "wandb",
+                "model",
+                "dataset",
+                "train",
+                "peft",
+                "regularization",
+                "hearth",
+            ],
+            Action::Evaluate => {
+                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
+            }
+            Action::Inference => &["model", "inference", "peft", "hearth.model"],
+        }
+    }
+}
+
+impl ClipSpec {
+    /// The folder an action writes to: its own `results_dir`, or its name inside the root's.
+    pub fn results_dir(&self, action: Action) -> Option<PathBuf> {
+        let own = match action {
+            Action::Train => &self.train.common.results_dir,
+            Action::Evaluate => &self.evaluate.results_dir,
+            Action::Inference => &self.inference.results_dir,
+        };
+        let root = self.results_dir.as_deref().map(Path::new);
+        own.as_ref().map(PathBuf::from).or_else(|| root.map(|root| root.join(action.name())))
+    }
+
+    /// The weights an action starts from: its own checkpoint, or else the pretrained ones.
+    pub fn weights(&self, action: Action) -> Option<&Path> {
+        let own = match action {
+            Action::Train => &None,
+            Action::Evaluate => &self.evaluate.checkpoint,
+            Action::Inference => &self.inference.checkpoint,
+        };
+        own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
+    }
+
+    /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.
+    pub fn portable(&self) -> String {
+        let mut spec = Self {
+            results_dir: None,
+            encryption_key: None,
+            evaluate: EvaluateSpec::default(),
+            inference: InferenceSpec::default(),
+            export: ExportSpec::default(),
+            gen_trt_engine: GenTrtEngineSpec::default(),
+            ..self.clone()
+        };
+        let defaults = Self::default();
+        spec.dataset.train.datasets.clear();
+        spec.dataset.train.wds = defaults.dataset.train.wds;
+        spec.dataset.train.num_workers = defaults.dataset.train.num_workers;
+        spec.dataset.val.datasets.clear();
+        spec.dataset.val.num_workers = defaults.dataset.val.num_workers;
+        spec.train.common.results_dir = None;
+        spec.train.common.resume_training_checkpoint_path = None;
+        spec.train.common.checkpointer.dirpath = None;
+        spec.train.pretrained_model_path = None;
+        spec.hearth.model.tokenizer = None;
+        hearth_spec::to_yaml(&spec)
+    }
+}

@@ -1,0 +1,286 @@
+//! What must hold between the keys of a CLIP spec before an action begins.
+
+use hearth_spec::{
+    Checks, Diagnostic, Diagnostics, Document,
+    common::{IntervalUnit, device_ids},
+};
+
+use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange};
+
+/// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
+const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
+
+/// The warnings, or everything that speaks against running `action`. `models` are the types that can be built,
+/// `planned` those of a later release.
+pub fn check(
+    document: &Document,
+    spec: &ClipSpec,
+    action: Action,
+    models: &[&str],
+    planned: &[&str],
+) -> Result<Vec<Diagnostic>, Diagnostics> {
+    let mut checks = document.check();
+    checks.blocks(spec, action.blocks());
+    results_dir(&mut checks, spec, action);
+    let name = spec.model.kind.as_str();
+    if models.contains(&name) {
+        model(&mut checks, spec, action);
+    } else {
+        unknown_model_type(&mut checks, name, models, planned);
+    }
+    adaptor(&mut checks, spec);
+    match action {
+        Action::Train => train(&mut checks, spec),
+        Action::Evaluate => evaluate(&mut checks, spec),
+        Action::Inference => inference(&mut checks, spec),
+    }
+    checks.into_result()
+}
+
+/// The error for a `model.type` that is not among `models`.
+pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str], planned: &[&str]) {
+    if planned.contains(&name) {
+        checks.error("model.type", format!("`{name}`"), "a type of this release");
+    } else {
+        checks.error("model.type", format!("`{name}`"), "a known type").suggest(name, models);
+    }
+    if !models.is_empty() {
+        checks.hint(format!("the types are {}", models.join(", ")));
+    }
+}
+
+fn results_dir(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
+    if spec.results_dir(action).is_none() {
+        let own = format!("{}.results_dir", action.name());
+        let message =
+            format!("you need to set at least one of following fields: `results_dir`, `{own}`");
+        checks.refuse("results_dir", message).hint("add `results_dir=FOLDER` to the command");
+    }
+}
+
+fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
+    let name = spec.model.kind.as_str();
+    let from_checkpoint = match action {
+        Action::Train => false,
+        Action::Evaluate => spec.evaluate.checkpoint.is_some(),
+        Action::Inference => spec.inference.checkpoint.is_some(),
+    };
+    if !from_checkpoint && !checks.document().is_written("model.type") {
+        checks
+            .warn("model.type", format!("not set, TAO's default `{name}` is used"))
+            .hint("TAO's packaged template means `ViT-L-14-SigLIP-CLIPA-224`");
+    }
+    if action == Action::Train && name.starts_with("siglip2") && !spec.model.canonicalize_text {
+        checks
+            .warn(
+                "model.canonicalize_text",
+                format!("`false` with `{name}`, which learned from canonicalised text"),
+            )
+            .hint("set it to true for zero-shot classification; false keeps punctuation for retrieval");
+    }
+}
+
+fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    match spec.model.adaptor_name.as_deref() {
+        None if spec.model.kind.starts_with("c-radio") => {
+            checks.error("model.adaptor_name", "no value", "`siglip` or `clip` with C-RADIO");
+        }
+        Some(name) if !ADAPTORS.contains(&name) => {
+            checks
+                .warn("model.adaptor_name", format!("unknown adaptor `{name}`"))
+                .hint("C-RADIO knows `siglip` and `clip`; other models ignore the key");
+        }
+        _ => {}
+    }
+}
+
+fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let common = &spec.train.common;
+    if spec.dataset.train.datasets.is_empty() {
+        checks
+            .refuse("dataset.train.datasets", "no training data configured")
+            .hint(example("dataset.train.datasets"));
+    }
+    if spec.dataset.val.datasets.is_empty() {
+        checks
+            .warn(
+                "dataset.val.datasets",
+                "validation not configured, there is no retrieval evaluation during training",
+            )
+            .hint(example("dataset.val.datasets"));
+    }
+    devices(checks, "train", common.num_gpus, &common.gpu_ids);
+    intervals(checks, spec);
+    several_devices(checks, spec, spec.train.num_devices());
+    augmentation(checks, spec);
+    towers(checks, spec);
+    let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.train.batch_size);
+    if parts > batch_size {
+        let needed = format!("at most `dataset.train.batch_size`, which is {batch_size}");
+        checks.error("hearth.train.micro_batches", parts, needed);
+    }
+    for (key, path) in [
+        ("train.pretrained_model_path", &spec.train.pretrained_model_path),
+        ("train.resume_training_checkpoint_path", &common.resume_training_checkpoint_path),
+    ] {
+        weights(checks, key, path.as_deref());
+    }
+}
+
+fn intervals(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let common = &spec.train.common;
+    let epochs = common.num_epochs;
+    let needed = format!("at most `train.num_epochs`, which is {epochs}");
+    let counts_epochs = common.checkpoint_interval_unit == IntervalUnit::Epoch;
+    if counts_epochs && common.checkpoint_interval > epochs {
+        checks
+            .error("train.checkpoint_interval", common.checkpoint_interval, &needed)
+            .hint("lower it, or count with `train.checkpoint_interval_unit: step`");
+    }
+    match spec.train.val_check_interval {
+        None if common.validation_interval > epochs => {
+            checks.error("train.validation_interval", common.validation_interval, &needed);
+        }
+        Some(steps) if checks.document().is_written("train.validation_interval") => {
+            let message = format!(
+                "not used: `train.val_check_interval` takes precedence and validates every {steps} steps"
+            );
+            checks.warn("train.validation_interval", message).hint("leave one of the two out");
+        }
+        _ => {}
+    }
+}
+
+fn several_devices(checks: &mut Checks<'_>, spec: &ClipSpec, devices: usize) {
+    let train = &spec.train;
+    if devices < 2 {
+        return;
+    }
+    if train.distributed_strategy == DistributedStrategy::Fsdp {
+        checks
+            .error(
+                "train.distributed_strategy",
+                format!("`fsdp` with {devices} devices"),
+                "`ddp`: sharded training is not in this release",
+            )
+            .hint("set it to ddp");
+    }
+    if train.loss_type == LossType::Siglip && train.siglip_loss_dist_impl == SiglipExchange::Local {
+        checks
+            .error(
+                "train.siglip_loss_dist_impl",
+                format!("`local` with {devices} devices"),
+                "one of the ways that compute the loss of the whole batch",
+            )
+            .hint("set it to gather");
+    }
+}
+
+fn augmentation(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let augmentation = &spec.dataset.augmentation;
+    if let [low, high] = augmentation.scale[..]
+        && low > high
+    {
+        let found = format!("[{low}, {high}]");
+        checks.error("dataset.augmentation.scale", found, "the smaller number first");
+    }
+    let key = "dataset.augmentation.color_jitter";
+    let jitter = &augmentation.color_jitter;
+    if let [probability, _, _, _, _] = jitter[..]
+        && probability > 1.0
+    {
+        let key = format!("{key}[0]");
+        checks.error(&key, probability, "a probability from 0 to 1");
+    }
+    if let Some(&hue) = jitter.last()
+        && hue > 0.5
+    {
+        let key = format!("{key}[{}]", jitter.len() - 1);
+        checks.error(&key, hue, "a change of hue from 0 to 0.5");
+    }
+}
+
+fn towers(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    if spec.model.freeze_vision_encoder && spec.model.freeze_text_encoder {
+        checks.warn(
+            "model.freeze_text_encoder",
+            "both towers are frozen: only the logit scale and the logit bias are trained",
+        );
+    }
+}
+
+fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let evaluate = &spec.evaluate;
+    let elsewhere = !evaluate.datasets.is_empty();
+    if spec.dataset.val.datasets.is_empty() {
+        checks.refuse("dataset.val.datasets", "no evaluation data configured");
+        if elsewhere {
+            checks.hint("evaluation does not read `evaluate.datasets`: move its entries here");
+        } else {
+            checks.hint(example("dataset.val.datasets"));
+        }
+    } else if elsewhere {
+        checks.warn("evaluate.datasets", "not read: evaluation takes `dataset.val.datasets`");
+    }
+    devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
+    weights(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
+    if spec.weights(Action::Evaluate).is_none() {
+        checks
+            .warn("evaluate.checkpoint", "not set: random weights are evaluated")
+            .hint("name a checkpoint, or pretrained weights with `train.pretrained_model_path`");
+    }
+}
+
+fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let inference = &spec.inference;
+    if inference.datasets.is_empty() && inference.text_file.is_none() {
+        checks
+            .refuse(
+                "inference.datasets",
+                "at least one of `inference.datasets` or `inference.text_file` must be specified",
+            )
+            .hint("add `'inference.datasets=[{image_dir: IMAGES}]'`, or the same in the file");
+    }
+    devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
+    weights(checks, "inference.checkpoint", inference.checkpoint.as_deref());
+    if spec.weights(Action::Inference).is_none() {
+        let needed = "a checkpoint to embed with";
+        checks.error("inference.checkpoint", "no value", needed).hint(format!(
+            "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
+            spec.model.kind
+        ));
+    }
+}
+
+/// `num_gpus` and `gpu_ids` should agree, and no GPU come twice.
+fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
+    let key = format!("{block}.gpu_ids");
+    let ids = device_ids(num_gpus, gpu_ids);
+    if num_gpus != gpu_ids.len() {
+        let length = gpu_ids.len();
+        checks.warn(
+            &key,
+            format!(
+                "length {length}, but `{block}.num_gpus` is {num_gpus}: the devices {ids:?} are used"
+            ),
+        );
+    }
+    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
+        checks.error(&key, format!("GPU {} twice", twice.1), "each once");
+    }
+}
+
+/// Formats that hold a graph and no weights to load.
+fn weights(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+    let graph = path.filter(|path| {
+        [".engine", ".onnx", ".etlt", ".plan"].iter().any(|extension| path.ends_with(extension))
+    });
+    if let Some(path) = graph {
+        checks.error(key, format!("`{path}`"), "weights: a checkpoint or a Hugging Face folder");
+    }
+}
+
+/// What to add to the command, or to write in the same words in the file.
+fn example(key: &str) -> String {
+    format!("add `'{key}=[{{image_dir: IMAGES, caption_dir: CAPTIONS}}]'`, or the same in the file")
+}

@@ -1,0 +1,216 @@
+//! Image/caption folders: each picture's caption is a text file with the same name.
+//!
+//! Without a list file the pictures are those of the folder itself (`*.jpg`, `*.jpeg`, `*.png` in any
+//! case), sorted by name; pictures without a caption file are left out and counted. With a list file
+//! they are its entries in its order, and each needs its picture and its caption.
+
+mod diagnose;
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{DataError, NAMED};
+use crate::folder::{self, Folder};
+use crate::text;
+
+/// Largest caption file; text of this length is no caption.
+const LARGEST_CAPTION: u64 = 1 << 20;
+
+/// One image/caption folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PairSource {
+    /// Where the pictures lie.
+    pub image_dir: PathBuf,
+    /// Picture names relative to `image_dir`, one a line.
+    pub image_list_file: Option<PathBuf>,
+    /// Where the captions lie; `None` is beside the pictures.
+    pub caption_dir: Option<PathBuf>,
+    /// Takes the place of the picture's extension: `.txt`.
+    pub caption_file_suffix: String,
+}
+
+/// A picture and what it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The file of the picture.
+    pub image: PathBuf,
+    /// The whole caption file without white space at its ends.
+    pub caption: String,
+}
+
+/// The pairs of all sources in order, and what is worth knowing about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    /// Source after source.
+    pub pairs: Vec<Pair>,
+    /// One line each: empty captions, pictures without caption, sources without a pair.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the pairs of all sources. Everything that is wrong is reported at once.
+pub fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    let (mut all, mut errors, mut without) = (Pairs::default(), Vec::new(), Vec::new());
+    for source in sources {
+        match read_source(source) {
+            Ok(pairs) if pairs.pairs.is_empty() => without.push(diagnose::no_pairs(source)),
+            Ok(pairs) => {
+                all.pairs.extend(pairs.pairs);
+                all.warnings.extend(pairs.warnings);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(error) = DataError::from_many(errors) {
+        return Err(error);
+    }
+    if all.pairs.is_empty() && !sources.is_empty() {
+        return Err(DataError::NoPairs(without));
+    }
+    // TAO goes on when some sources give nothing; so do we, but not in silence.
+    for problem in without {
+        let hints = problem.hints.iter().map(|hint| format!("; {hint}")).collect::<String>();
+        all.warnings.push(format!("no image-text pair in {}{hints}", problem.found));
+    }
+    Ok(all)
+}
+
+/// The names in a list file: one a line, white space at the ends and empty lines dropped. The error
+/// holds every entry that could leave the folder or is no name.
+pub fn parse_list(text: &str) -> Result<Vec<&str>, Vec<String>> {
+    let (mut names, mut problems) = (Vec::new(), Vec::new());
+    for (number, line) in text.lines().enumerate() {
+        let name = text::strip(line);
+        if name.is_empty() {
+            continue;
+        }
+        match check_name(name) {
+            Ok(()) => names.push(name),
+            Err(problem) => problems.push(format!("line {} `{name}` {problem}", number + 1)),
+        }
+    }
+    if problems.is_empty() { Ok(names) } else { Err(problems) }
+}
+
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.contains('\0') {
+        return Err("holds a zero byte");
+    }
+    let mut is_named = false;
+    for component in Path::new(name).components() {
+        match component {
+            Component::Normal(_) => is_named = true,
+            Component::CurDir => {}
+            Component::ParentDir => return Err("leaves the folder through `..`"),
+            Component::RootDir | Component::Prefix(_) => return Err("is absolute"),
+        }
+    }
+    if is_named && !name.ends_with('/') { Ok(()) } else { Err("names no file") }
+}
+
+/// Reads a list file and joins its names to a folder; every bad entry in one error.
+pub(crate) fn read_list(list: &Path, dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let text = text::read(list)?;
+    let names = parse_list(&text).map_err(|problems| {
+        entries(list, "entries are not names relative to the folder", problems)
+    })?;
+    Ok(names.into_iter().map(|name| dir.join(name)).collect())
+}
+
+fn read_source(source: &PairSource) -> Result<Pairs, DataError> {
+    let (images, origin) = match &source.image_list_file {
+        Some(list) => (read_list(list, &source.image_dir)?, list.as_path()),
+        None => (pictures_of(&folder::list(&source.image_dir)?), source.image_dir.as_path()),
+    };
+    let is_listed = source.image_list_file.is_some();
+    let mut found = Found::default();
+    for image in images {
+        let caption = caption_path(&image, source);
+        if is_listed && !image.is_file() {
+            found.missing.push(format!("picture `{}`", image.display()));
+        }
+        if !caption.is_file() {
+            let missing = if is_listed { &mut found.missing } else { &mut found.uncaptioned };
+            missing.push(format!("caption `{}`", caption.display()));
+            continue;
+        }
+        match text::read_limited(&caption, LARGEST_CAPTION) {
+            Ok(text) => found.add(image, &caption, text::strip(&text)),
+            Err(error) => found.unreadable.push(error.to_string()),
+        }
+    }
+    found.into_pairs(origin, source)
+}
+
+/// What looking at the files of one source gave.
+#[derive(Default)]
+struct Found {
+    pairs: Vec<Pair>,
+    missing: Vec<String>,
+    unreadable: Vec<String>,
+    uncaptioned: Vec<String>,
+    empty: Vec<String>,
+}
+
+impl Found {
+    fn add(&mut self, image: PathBuf, file: &Path, caption: &str) {
+        if caption.is_empty() {
+            self.empty.push(format!("`{}`", file.display()));
+        }
+        self.pairs.push(Pair { image, caption: caption.to_owned() });
+    }
+
+    fn into_pairs(self, origin: &Path, source: &PairSource) -> Result<Pairs, DataError> {
+        let mut errors = Vec::new();
+        if !self.missing.is_empty() {
+            errors.push(entries(origin, "files of the list are missing", self.missing));
+        }
+        if !self.unreadable.is_empty() {
+            errors.push(entries(origin, "captions cannot be read", self.unreadable));
+        }
+        if let Some(error) = DataError::from_many(errors) {
+            return Err(error);
+        }
+        let mut warnings = Vec::new();
+        if let Some(first) = self.empty.first() {
+            let (count, of) = (self.empty.len(), self.pairs.len());
+            warnings.push(format!(
+                "{}: {count} of {of} captions are empty, first {first}; they teach nothing and \
+                 can drive the loss to NaN",
+                origin.display()
+            ));
+        }
+        if let Some(first) = self.uncaptioned.first()
+            && !self.pairs.is_empty()
+        {
+            let (count, of) = (self.uncaptioned.len(), self.uncaptioned.len() + self.pairs.len());
+            warnings.push(format!(
+                "{}: {count} of {of} pictures are left out, they have no caption `*{}`; the first \
+                 that is missing: {first}",
+                origin.display(),
+                source.caption_file_suffix
+            ));
+        }
+        Ok(Pairs { pairs: self.pairs, warnings })
+    }
+}
+
+fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataError {
+    let total = problems.len();
+    problems.truncate(NAMED);
+    DataError::Entries { path: path.to_owned(), what, problems, total }
+}
+
+fn pictures_of(folder: &Folder) -> Vec<PathBuf> {
+    folder.files.iter().filter(|path| folder::is_picture(path)).cloned().collect()
+}
+
+/// `caption_dir` / the picture's name within `image_dir`, its extension replaced by the suffix.
+fn caption_path(image: &Path, source: &PairSource) -> PathBuf {
+    let mut name = OsString::from(image.file_stem().unwrap_or_default());
+    name.push(&source.caption_file_suffix);
+    let beside = image.with_file_name(name);
+    match &source.caption_dir {
+        None => beside,
+        Some(dir) => dir.join(beside.strip_prefix(&source.image_dir).unwrap_or(&beside)),
+    }
+}

@@ -1,0 +1,155 @@
+//! Decoding JPEG and PNG to RGB, as Pillow's `convert("RGB")` does. The content decides, not the name.
+//!
+//! Sizes are checked against [`Limits`] before memory is taken. A file that ends early is an error.
+//! EXIF orientation and colour profiles are ignored, as TAO does. PNG pixels are Pillow's. JPEG pixels
+//! differ from libjpeg-turbo's by up to 7: both round in their own way, and at the right edge of a
+//! picture with subsampled colour this decoder blends in padding (visible below 16 columns only).
+
+mod format;
+mod jpeg;
+mod png;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use crate::error::DataError;
+use crate::picture::Picture;
+
+/// What a picture may take before it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Pixels of the longer side.
+    pub side: u32,
+    /// Width times height.
+    pub pixels: u64,
+}
+
+impl Default for Limits {
+    /// 256 MiB files, sides of 65,535 (JPEG's own limit) and the area that Pillow refuses as well.
+    fn default() -> Self {
+        Limits { bytes: 256 << 20, side: 65_535, pixels: 178_956_970 }
+    }
+}
+
+/// Why bytes are not a picture that this release reads.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PictureError {
+    /// No content at all.
+    #[error("found an empty file, needed a picture")]
+    Empty,
+    /// Some other kind of file.
+    #[error("found {found}, supported are JPEG and PNG in this release")]
+    Format {
+        /// The kind of file, with an article where it needs one.
+        found: &'static str,
+    },
+    /// Larger than the limits allow.
+    #[error("found {width}x{height} pixels, at most {} a side and {} in all are decoded", .limits.side, .limits.pixels)]
+    TooLarge {
+        /// Width in the header.
+        width: u32,
+        /// Height in the header.
+        height: u32,
+        /// What was allowed.
+        limits: Limits,
+    },
+    /// The file ends before the picture does.
+    #[error("truncated: the file ends before the {format} picture does")]
+    Truncated {
+        /// JPEG or PNG.
+        format: &'static str,
+    },
+    /// A JPEG or PNG of a kind that has no agreed conversion to 8-bit RGB or no decoder.
+    #[error("found {found}, needed 8-bit grey, RGB or CMYK JPEG or a PNG other than 16-bit grey")]
+    Kind {
+        /// What kind.
+        found: String,
+    },
+    /// Broken content.
+    #[error("damaged {format}: {problem}")]
+    Damaged {
+        /// JPEG or PNG.
+        format: &'static str,
+        /// The decoder's words.
+        problem: String,
+    },
+}
+
+impl PictureError {
+    /// The error with the name of the file.
+    pub fn in_file(self, path: &Path) -> DataError {
+        DataError::Picture { path: path.to_owned(), problem: self }
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            PictureError::Format { found: format::LFS } => {
+                Some("fetch the pictures with `git lfs pull`".to_owned())
+            }
+            PictureError::Format { .. } => {
+                Some("convert the picture to JPEG or PNG, or take it out of the data".to_owned())
+            }
+            PictureError::Kind { .. } => {
+                Some("convert the picture to an 8-bit JPEG or PNG".to_owned())
+            }
+            PictureError::Truncated { .. } => {
+                Some("copy or download the file again, or take it out of the data".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads and decodes a picture.
+pub fn read_picture(path: &Path, limits: &Limits) -> Result<Picture, DataError> {
+    let bytes = read_bytes(path, limits.bytes)?;
+    decode(&bytes, limits).map_err(|problem| problem.in_file(path))
+}
+
+/// Reads a whole file of at most `limit` bytes.
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
+    let unreadable = |problem| DataError::Unreadable { path: path.to_owned(), problem };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
+    }
+    let too_large = |bytes| DataError::TooLarge { path: path.to_owned(), bytes, limit };
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // A file may grow meanwhile, and a pipe has no length: the limit holds for what is read.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 {
+        read if read > limit => Err(too_large(read)),
+        _ => Ok(bytes),
+    }
+}
+
+/// Decodes a JPEG or PNG.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
+    type Decoder = fn(&[u8], &Limits) -> Result<Picture, PictureError>;
+    let (format, decoder): (_, Decoder) = match format::recognise(bytes) {
+        format::JPEG => (format::JPEG, jpeg::decode),
+        format::PNG => (format::PNG, png::decode),
+        _ if bytes.is_empty() => return Err(PictureError::Empty),
+        found => return Err(PictureError::Format { found }),
+    };
+    // The decoders are other people's code fed with whatever lies on disk: a panic in them costs
+    // this picture, not the run. They hold no state that outlives the call.
+    catch_unwind(AssertUnwindSafe(|| decoder(bytes, limits))).unwrap_or_else(|_| {
+        Err(PictureError::Damaged { format, problem: "the decoder panicked".to_owned() })
+    })
+}
+
+/// Refuses a size before memory is taken for it.
+fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), PictureError> {
+    let fits =
+        width.max(height) <= limits.side && u64::from(width) * u64::from(height) <= limits.pixels;
+    if fits { Ok(()) } else { Err(PictureError::TooLarge { width, height, limits: *limits }) }
+}

@@ -1,0 +1,141 @@
+//! What inference embeds: pictures of folders and lists, prompts of a text file.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::captions::read_list;
+use crate::error::{DataError, NAMED, NothingFound};
+use crate::folder::{self, Folder, LOOKED_FOR};
+use crate::text;
+
+/// A folder of pictures to embed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureSource {
+    /// Searched with all its sub-folders, unless there is a list.
+    pub image_dir: PathBuf,
+    /// Names relative to `image_dir`, one a line; only these are taken, in this order.
+    pub image_list_file: Option<PathBuf>,
+}
+
+/// The pictures of all sources in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inputs {
+    /// Joined from `image_dir`; each source sorted, or in the order of its list.
+    pub pictures: Vec<PathBuf>,
+    /// One line each: pictures of formats that this release does not read, empty sources.
+    pub warnings: Vec<String>,
+}
+
+/// Finds the pictures. A name of a list that is not there is an error, and so are sources without
+/// a single picture.
+pub fn pictures(sources: &[PictureSource]) -> Result<Inputs, DataError> {
+    let (mut inputs, mut errors, mut without) = (Inputs::default(), Vec::new(), Vec::new());
+    for source in sources {
+        match pictures_of(source) {
+            Ok(found) if found.pictures.is_empty() => without.push(nothing(source, &found)),
+            Ok(found) => {
+                inputs.warnings.extend(left_out(source, &found));
+                inputs.pictures.extend(found.pictures);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    if let Some(error) = DataError::from_many(errors) {
+        return Err(error);
+    }
+    if inputs.pictures.is_empty() && !sources.is_empty() {
+        return Err(DataError::NoPictures(without));
+    }
+    for NothingFound { found, hints } in without {
+        inputs.warnings.push(found);
+        inputs.warnings.extend(hints);
+    }
+    Ok(inputs)
+}
+
+/// The prompts of a text file: one a line, white space at the ends and empty lines dropped.
+pub fn prompts(path: &Path) -> Result<Vec<String>, DataError> {
+    let text = text::read(path)?;
+    let prompts: Vec<String> =
+        text::lines(&text).map(text::strip).filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    if prompts.is_empty() {
+        return Err(DataError::NoPrompts { path: path.to_owned() });
+    }
+    Ok(prompts)
+}
+
+/// What one source holds.
+#[derive(Default)]
+struct Found {
+    pictures: Vec<PathBuf>,
+    /// Files that will be pictures in a later release.
+    later: Vec<PathBuf>,
+}
+
+fn pictures_of(source: &PictureSource) -> Result<Found, DataError> {
+    let Some(list) = &source.image_list_file else {
+        return walk(&source.image_dir);
+    };
+    let pictures = read_list(list, &source.image_dir)?;
+    let missing: Vec<_> = pictures.iter().filter(|path| !path.is_file()).collect();
+    if missing.is_empty() {
+        return Ok(Found { pictures, later: Vec::new() });
+    }
+    Err(DataError::Entries {
+        path: list.clone(),
+        what: "pictures of the list are missing",
+        problems: missing.iter().take(NAMED).map(|p| format!("`{}`", p.display())).collect(),
+        total: missing.len(),
+    })
+}
+
+fn nothing(source: &PictureSource, found: &Found) -> NothingFound {
+    let place = match &source.image_list_file {
+        Some(list) => format!("`{}`: the list holds no name", list.display()),
+        None => format!(
+            "`{}`: no pictures ({LOOKED_FOR}) in it or its sub-folders",
+            source.image_dir.display()
+        ),
+    };
+    NothingFound { found: place, hints: left_out(source, found).into_iter().collect() }
+}
+
+fn left_out(source: &PictureSource, found: &Found) -> Option<String> {
+    let first = found.later.first()?.display();
+    let (dir, count) = (source.image_dir.display(), found.later.len());
+    Some(format!(
+        "{dir}: {count} BMP, GIF or WebP files are left out, they are not in this release; the \
+         first: `{first}`"
+    ))
+}
+
+/// All files below a folder. A linked folder is entered too, but no folder twice: links may form
+/// loops. Links wait until the real folders are done, so that these keep their own paths.
+fn walk(root: &Path) -> Result<Found, DataError> {
+    let mut found = Found::default();
+    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
+    let mut entered = HashSet::new();
+    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
+        let Folder { files, folders } = folder::list(&path)?;
+        let real = fs::canonicalize(&path)
+            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
+        if !entered.insert(real) {
+            continue;
+        }
+        let (pictures, others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| folder::is_picture(file));
+        found.pictures.extend(pictures);
+        found.later.extend(others.into_iter().filter(|file| folder::is_later_picture(file)));
+        for folder in folders {
+            if folder.is_symlink() {
+                links.insert(folder);
+            } else {
+                open.push(folder);
+            }
+        }
+    }
+    folder::sort(&mut found.pictures);
+    folder::sort(&mut found.later);
+    Ok(found)
+}

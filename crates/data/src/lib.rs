@@ -1,0 +1,20 @@
+//! `data`: from files to what a model eats: pictures, captions, tokens, in a fixed order.
+//!
+//! Architecture Invariant: `data` never knows a network, a spec, a tensor or training. The content
+//! of a batch is a function of (seed, epoch, index); threads only change how soon it arrives.
+
+pub mod captions;
+pub mod decode;
+mod error;
+mod folder;
+pub mod inputs;
+pub mod loader;
+pub mod picture;
+pub mod random;
+pub mod resize;
+pub mod sampler;
+mod text;
+pub mod tokenizer;
+pub mod transform;
+
+pub use error::{DataError, NothingFound};

@@ -1,0 +1,13 @@
+//! Tests of `hearth-data` against Pillow, torchvision, open_clip and tokenizers, and of its own promises.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, outside of them")]
+
+mod it {
+    mod draws;
+    mod fixtures;
+    mod folders;
+    mod loading;
+    mod pictures;
+    mod robust;
+    mod texts;
+}

@@ -1,0 +1,151 @@
+//! The fuzz targets as properties: whatever the bytes, an answer and no panic.
+//!
+//! `PROPTEST_CASES=100000 cargo test --release -p hearth-data robust` looks longer.
+
+use std::sync::LazyLock;
+
+use hearth_data::captions::parse_list;
+use hearth_data::decode::{Limits, decode};
+use hearth_data::random::Key;
+use hearth_data::resize::{Filter, resize};
+use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
+use hearth_data::transform::{Augmentation, ColourJitter};
+use proptest::prelude::*;
+
+use super::fixtures::golden;
+
+/// Small, so that a mutated header cannot make a case slow.
+const LIMITS: Limits = Limits { bytes: 1 << 20, side: 500, pixels: 100_000 };
+
+const SEEDS: [&str; 12] = [
+    "rgb.png",
+    "rgba.png",
+    "palette_transparent.png",
+    "rgb_16bit.png",
+    "interlaced.png",
+    "bilevel.png",
+    "420.jpg",
+    "progressive.jpg",
+    "restart.jpg",
+    "grey.jpg",
+    "cmyk.jpg",
+    "ycck.jpg",
+];
+
+static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let read = |file: &&str| std::fs::read(golden(&format!("pictures/decode/{file}"))).unwrap();
+    SEEDS.iter().map(read).collect()
+});
+
+static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
+    let load = |name: &str, rules| {
+        let recipe = TextRecipe { rules, context_length: 16, canonicalize: false };
+        Tokenizer::load(&golden("texts/small").join(name), recipe).unwrap()
+    };
+    vec![
+        load("gemma_like.json", TextRules::SigLip2),
+        load("words.json", TextRules::SigLip2),
+        load("bpe_simple_vocab_16e6.txt.gz", TextRules::ClipBpe),
+        load("clip.json", TextRules::ClipBpe),
+        load("bert", TextRules::BertStripSep),
+    ]
+});
+
+/// What decoding promises for any bytes.
+fn check_decode(bytes: &[u8]) {
+    if let Ok(picture) = decode(bytes, &LIMITS) {
+        assert!(picture.width <= LIMITS.side && picture.height <= LIMITS.side);
+        assert_eq!(picture.pixels.len(), 3 * (picture.width * picture.height) as usize);
+    }
+}
+
+proptest! {
+    #[test]
+    fn decode_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0..3) {
+        let magic: &[u8] = match start {
+            0 => b"",
+            1 => b"\x89PNG\r\n\x1A\n",
+            _ => b"\xFF\xD8\xFF",
+        };
+        check_decode(&[magic, &bytes].concat());
+    }
+
+    #[test]
+    fn decode_mutated_files(
+        file in 0..SEEDS.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        repeated in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = FILES[file].clone();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(at) = repeated {
+            let tail = bytes[at.index(bytes.len())..].to_vec();
+            bytes.extend(tail);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        check_decode(&bytes);
+    }
+
+    #[test]
+    fn encode_any_string(text in any::<String>(), joined in "[a-zA-Z &;#<>x0-9_'\u{1b}\\[\u{300}\u{c3}\u{e2}\u{20ac}\u{99}]{0,80}") {
+        for tokenizer in TOKENIZERS.iter() {
+            for text in [&text, &joined] {
+                let ids = tokenizer.encode(text).unwrap();
+                prop_assert_eq!(ids.len(), 16);
+                prop_assert!(ids.iter().all(|&id| id >= 0 && id as u32 <= tokenizer.largest_id()));
+            }
+        }
+    }
+
+    #[test]
+    fn load_mutated_tokenizers(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        file in 0..2,
+    ) {
+        let name = ["words.json", "gemma_like.json"][file as usize];
+        let mut bytes = std::fs::read(golden("texts/small").join(name)).unwrap();
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        let recipe = TextRecipe { rules: TextRules::SigLip2, context_length: 8, canonicalize: true };
+        let loaded = Tokenizer::from_bytes(name.as_ref(), &bytes, recipe);
+        let encoded = loaded.and_then(|tokenizer| tokenizer.encode("a small red circle <eos>"));
+        prop_assert!(encoded.is_err() || encoded.unwrap().len() == 8);
+    }
+
+    #[test]
+    fn parse_any_list(text in any::<String>(), names in "([a.]{0,3}[/\n\r \\.]{1,3}){0,6}") {
+        for text in [&text, &names] {
+            for name in parse_list(text).unwrap_or_default() {
+                let inside = std::path::Path::new("/root").join(name);
+                prop_assert!(inside.starts_with("/root"));
+                prop_assert!(!name.split('/').any(|part| part == ".."));
+            }
+        }
+    }
+
+    #[test]
+    fn augment_any_size(width in 1u32..300, height in 1u32..300, seed in any::<u64>(), low in 0.0..1.0) {
+        let jitter = ColourJitter { probability: 1.0, brightness: 2.0, contrast: 0.4, saturation: 0.4, hue: 0.5 };
+        let augmentation = Augmentation {
+            scale: [low, 1.0], colour_jitter: Some(jitter), grayscale: 0.5, ..Augmentation::default()
+        };
+        let pixels = (0..3 * width * height).map(|i| (i * 37 % 251) as u8).collect();
+        let picture = hearth_data::picture::Picture::new(width, height, pixels).unwrap();
+        let drawn = augmentation.draw(&Key::new(seed), width, height);
+        let size = 1 + seed as u32 % 9;
+        prop_assert_eq!(augmentation.apply(&picture, &drawn, size).width, size);
+        // A picture of one colour keeps it, whatever the size: the weights of each pixel sum to one.
+        let flat = hearth_data::picture::Picture::new(width, height, vec![77; picture.pixels.len()]).unwrap();
+        for filter in [Filter::Bilinear, Filter::Bicubic] {
+            prop_assert!(resize(&flat, size, 2 * size, filter).pixels.iter().all(|&value| value == 77));
+        }
+    }
+}

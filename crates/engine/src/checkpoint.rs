@@ -1,0 +1,190 @@
+//! Checkpoints of a run: model file, state folder, the link to the newest, and the best by a metric.
+//!
+//! Order of writing: state, model, link. A process killed between any two of them leaves a link to
+//! a complete checkpoint.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::module::Module;
+use hearth_weights::{WeightsError, WeightsFile, save_tensors};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    atomic_file::{FileError, replace_link, write},
+    best::Best,
+    error::EngineError,
+    fit::{Mean, TrainState},
+    optimizer::Optimizer,
+    run::Run,
+    task::Metrics,
+};
+
+const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+const PROGRESS_FILE: &str = "progress.json";
+
+/// What identifies a run: settings that decide the numbers, as text. A checkpoint is continued only
+/// where they are the same.
+pub type Fingerprint = BTreeMap<String, String>;
+
+/// Writes the whole model into one file.
+pub type SaveModel<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), WeightsError> + 'a>;
+
+/// Where a run keeps its checkpoints.
+pub struct Checkpoints<'a, M> {
+    folder: PathBuf,
+    /// File name of the link to the newest model, without extension: `clip_latest`.
+    link: &'static str,
+    fingerprint: Fingerprint,
+    save_model: SaveModel<'a, M>,
+    best: Option<Best>,
+    newest: RefCell<Option<PathBuf>>,
+}
+
+/// What a state folder holds beside the optimizer's tensors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Progress {
+    step: usize,
+    epoch_loss: Mean,
+    optimizer_updates: u64,
+    run: Fingerprint,
+    #[serde(default)]
+    best: Vec<(f64, PathBuf)>,
+}
+
+impl<'a, M: Module> Checkpoints<'a, M> {
+    /// Checkpoints in `folder`, written by `save_model`; with `best`, also ranked by a metric.
+    pub fn new(
+        folder: &Path,
+        link: &'static str,
+        fingerprint: Fingerprint,
+        save_model: SaveModel<'a, M>,
+        best: Option<Best>,
+    ) -> Self {
+        let folder = folder.to_owned();
+        Self { folder, link, fingerprint, save_model, best, newest: RefCell::new(None) }
+    }
+
+    /// The model file to continue in `folder`: what its link points at.
+    pub fn latest(folder: &Path, link: &str) -> Option<PathBuf> {
+        let link = folder.join(format!("{link}.safetensors"));
+        let target = fs::read_link(&link).ok()?;
+        let model = folder.join(target);
+        model.exists().then_some(model)
+    }
+
+    /// The newest model file of this run.
+    pub fn newest(&self) -> Option<PathBuf> {
+        self.newest.borrow().clone()
+    }
+
+    /// Writes state, model and link; returns the model file.
+    pub fn save(&self, state: &TrainState<M>, epoch: usize) -> Result<PathBuf, EngineError> {
+        let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
+        let model = self.folder.join(format!("{name}.safetensors"));
+        self.save_state(state, &state_folder(&model))?;
+        (self.save_model)(&state.model, &model)?;
+        let link = self.folder.join(format!("{}.safetensors", self.link));
+        replace_link(&link, Path::new(&format!("{name}.safetensors")))?;
+
+        let previous = self.newest.replace(Some(model.clone()));
+        if let (Some(best), Some(previous)) = (&self.best, previous)
+            && best.replaces_periodic
+            && previous != model
+        {
+            remove_checkpoint(&previous)?;
+        }
+        Ok(model)
+    }
+
+    /// Keeps the model among the best ones if `metrics` rank it there.
+    pub fn offer(
+        &self,
+        state: &TrainState<M>,
+        epoch: usize,
+        metrics: &Metrics,
+        run: &Run,
+    ) -> Result<(), EngineError> {
+        let Some(best) = &self.best else { return Ok(()) };
+        best.offer(epoch, state.step, metrics, run, |path| (self.save_model)(&state.model, path))
+    }
+
+    /// Continues the optimizer and the counters of `model_file`'s state folder.
+    pub fn restore(
+        &self,
+        model_file: &Path,
+        optimizer: &mut Optimizer,
+    ) -> Result<(usize, Mean), EngineError> {
+        let folder = state_folder(model_file);
+        let progress = read_progress(&folder.join(PROGRESS_FILE))?;
+        self.check_fingerprint(model_file, &progress.run)?;
+
+        let file = WeightsFile::open(&folder.join(OPTIMIZER_FILE))?;
+        let mut tensors = Vec::new();
+        for name in file.names() {
+            let entry = file.entry(name).expect("a listed name has an entry");
+            tensors.push((name.to_owned(), entry.shape.clone(), file.read_f32(name)?));
+        }
+        optimizer.restore(progress.optimizer_updates, tensors)?;
+        if let Some(best) = &self.best {
+            best.restore(progress.best);
+        }
+        self.newest.replace(Some(model_file.to_owned()));
+        Ok((progress.step, progress.epoch_loss))
+    }
+
+    fn check_fingerprint(&self, model: &Path, found: &Fingerprint) -> Result<(), EngineError> {
+        let names = found.keys().chain(self.fingerprint.keys());
+        for name in names {
+            let (found, needed) = (found.get(name), self.fingerprint.get(name));
+            if found != needed {
+                let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+                return Err(EngineError::OtherRun {
+                    checkpoint: model.to_owned(),
+                    what: name.clone(),
+                    found: shown(found),
+                    needed: shown(needed),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn save_state(&self, state: &TrainState<M>, folder: &Path) -> Result<(), EngineError> {
+        fs::create_dir_all(folder).map_err(FileError::at("create this folder", folder))?;
+        let (optimizer_updates, tensors) = state.optimizer.state();
+        save_tensors(&folder.join(OPTIMIZER_FILE), &BTreeMap::new(), tensors)?;
+        let progress = Progress {
+            step: state.step,
+            epoch_loss: state.epoch_loss,
+            optimizer_updates,
+            run: self.fingerprint.clone(),
+            best: self.best.as_ref().map_or_else(Vec::new, Best::ranking),
+        };
+        let json = serde_json::to_vec_pretty(&progress).expect("numbers and strings");
+        write(&folder.join(PROGRESS_FILE), &json)?;
+        Ok(())
+    }
+}
+
+/// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.state`.
+pub fn state_folder(model: &Path) -> PathBuf {
+    model.with_extension("state")
+}
+
+fn read_progress(path: &Path) -> Result<Progress, EngineError> {
+    let state = |reason: String| EngineError::State { path: path.to_owned(), reason };
+    let text = fs::read(path).map_err(|error| state(format!("cannot read this file: {error}")))?;
+    serde_json::from_slice(&text).map_err(|error| state(format!("not a state of Hearth: {error}")))
+}
+
+fn remove_checkpoint(model: &Path) -> Result<(), FileError> {
+    fs::remove_file(model).map_err(FileError::at("remove this file", model))?;
+    let folder = state_folder(model);
+    fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))
+}

@@ -1,0 +1,233 @@
+//! `fit`: the training loop of every task, from the first batch to the last checkpoint.
+//!
+//! Knows epochs, steps, micro-batches, gradients and schedules. Never knows a model family, a spec
+//! key, a file format or a terminal: those arrive through [`Task`], [`Checkpoints`] and [`Run`].
+
+use burn::{
+    module::Module,
+    optim::{GradientsAccumulator, GradientsParams},
+    tensor::Tensor,
+};
+use hearth_data::DataError;
+
+use crate::{
+    checkpoint::Checkpoints,
+    error::EngineError,
+    gradients::{clip_factor, global_norm, scale},
+    journal::{Journal, Reading},
+    optimizer::Optimizer,
+    plan::Plan,
+    run::Run,
+    task::{Losses, Metrics, Step, Task},
+};
+
+/// Batches of a data set as a function of the epoch; the position in it is a number.
+pub trait Batches {
+    /// One micro-batch.
+    type Batch: Send;
+
+    /// The micro-batches of every step of `epoch`, from its step number `first` on.
+    fn epoch(&self, epoch: usize, first: usize) -> BatchIter<'_, Self::Batch>;
+
+    /// Steps of an epoch.
+    fn steps(&self) -> usize;
+
+    /// Where the time of loading went since the last call, for the user.
+    fn report(&self) -> Option<String>;
+}
+
+/// Steps of an epoch, each a list of micro-batches.
+pub type BatchIter<'a, B> = Box<dyn Iterator<Item = Result<Vec<B>, DataError>> + 'a>;
+
+/// Everything that a checkpoint keeps. What is not in here is a function of the plan and the step.
+#[derive(Debug)]
+pub struct TrainState<M> {
+    /// The network, on an autodiff device, every parameter drawn.
+    pub model: M,
+    /// Update rule with its moments.
+    pub optimizer: Optimizer,
+    /// Updates since the start of training, over all epochs.
+    pub step: usize,
+    /// Loss of the current epoch so far.
+    pub epoch_loss: Mean,
+}
+
+/// A running mean whose parts survive a restart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Mean {
+    /// Sum of the values.
+    pub sum: f64,
+    /// Number of values.
+    pub count: u64,
+}
+
+/// What `fit` works with; tests pass in-memory data.
+pub struct Session<'a, T: Task> {
+    /// The family.
+    pub task: &'a T,
+    /// How long, how often, how fast.
+    pub plan: &'a Plan,
+    /// Training data.
+    pub train: &'a dyn Batches<Batch = T::Batch>,
+    /// Validation data, one micro-batch per step.
+    pub validation: Option<&'a dyn Batches<Batch = T::Batch>>,
+    /// Where states are kept.
+    pub checkpoints: &'a Checkpoints<'a, T::Model>,
+    /// Status, curves, progress, stop flag.
+    pub run: &'a Run,
+}
+
+/// Trains until the plan is done. An error leaves the checkpoints written so far untouched.
+pub fn fit<T: Task>(
+    session: &Session<'_, T>,
+    mut state: TrainState<T::Model>,
+) -> Result<TrainState<T::Model>, EngineError> {
+    let Session { task, plan, train, checkpoints, run, .. } = *session;
+    let mut journal = Journal::start(plan, run);
+    while state.step < plan.total_steps() {
+        let (epoch, first) = plan.position(state.step);
+        journal.epoch(epoch, first);
+        for batch in train.epoch(epoch, first) {
+            let batch = batch?;
+            let reading;
+            (state, reading) = train_step(task, plan, state, &batch);
+            journal.note(reading);
+
+            let finished = state.step == plan.total_steps();
+            let save = finished || plan.is_due(plan.checkpoint, state.step);
+            let ends_epoch = plan.ends_epoch(state.step);
+            if save || ends_epoch || journal.is_due(state.step) {
+                journal.read(&mut state.epoch_loss, checkpoints.newest())?;
+                journal.curves(&state.optimizer, task.gauges(&state.model), state.step);
+            }
+            if ends_epoch {
+                journal.end_epoch(
+                    state.step,
+                    std::mem::take(&mut state.epoch_loss),
+                    train.report(),
+                );
+            }
+            if let Some(data) = session.validation
+                && plan.is_due(plan.validate, state.step)
+                && let Some(metrics) = evaluate(task, &state.model.valid(), data, run)?
+            {
+                journal.validated(state.step, &metrics);
+                checkpoints.offer(&state, plan.epoch_of(state.step), &metrics, run)?;
+            }
+
+            let stop = run.stop.requested().filter(|_| !finished);
+            if save || stop.is_some() {
+                // Nothing that is not finite passes into a checkpoint.
+                journal.read(&mut state.epoch_loss, checkpoints.newest())?;
+                let checkpoint = checkpoints.save(&state, plan.epoch_of(state.step))?;
+                if let Some(signal) = stop {
+                    return Err(EngineError::Stopped { signal, step: state.step, checkpoint });
+                }
+            }
+        }
+    }
+    journal.finish();
+    Ok(state)
+}
+
+/// Metrics of a whole data set, `None` when a signal asked to stop before its end. Memory does not
+/// grow with the data beyond the task's statistics.
+pub fn evaluate<T: Task>(
+    task: &T,
+    model: &T::Model,
+    data: &dyn Batches<Batch = T::Batch>,
+    run: &Run,
+) -> Result<Option<Metrics>, EngineError> {
+    let mut total: Option<T::Stats> = None;
+    run.progress.begin("evaluate", data.steps() as u64);
+    for (done, batches) in data.epoch(0, 0).enumerate() {
+        if run.stop.requested().is_some() {
+            run.progress.end();
+            return Ok(None);
+        }
+        for batch in &batches? {
+            let stats = task.evaluate(model, batch);
+            total = Some(match total {
+                Some(total) => task.merge(total, stats),
+                None => stats,
+            });
+        }
+        run.progress.advance(done as u64 + 1, "");
+    }
+    run.progress.end();
+    Ok(Some(total.map_or_else(Vec::new, |total| task.metrics(total))))
+}
+
+/// One update: losses of all micro-batches, sum of their gradients, clip, optimizer.
+fn train_step<T: Task>(
+    task: &T,
+    plan: &Plan,
+    mut state: TrainState<T::Model>,
+    batches: &[T::Batch],
+) -> (TrainState<T::Model>, Reading) {
+    let step = |micro_batch| Step {
+        index: state.step,
+        micro_batch,
+        key: plan.key.of("forward").at(state.step as u64).at(micro_batch as u64),
+    };
+    let shared = share(task, &state.model, batches, &step);
+
+    let mut accumulator = GradientsAccumulator::new();
+    let mut terms: Vec<(&'static str, Tensor<1>)> = Vec::new();
+    for (me, batch) in batches.iter().enumerate() {
+        let local = task.forward(&state.model, batch, &step(me));
+        let own;
+        let all = match &shared {
+            Some(all) => all,
+            None => {
+                own = [task.share(&local)];
+                &own[..]
+            }
+        };
+        let Losses { objective, terms: parts } = task.losses(local, all, me);
+        let grads = GradientsParams::from_grads(objective.backward(), &state.model);
+        accumulator.accumulate(&state.model, grads);
+        add_terms(&mut terms, parts);
+    }
+    let mut grads = accumulator.grads();
+
+    let device = state.model.devices()[0].clone().without_autodiff();
+    let norm = global_norm(&state.model, &grads, &device);
+    if let Some(max_norm) = plan.clip_grad_norm {
+        grads = scale(&state.model, grads, clip_factor(norm.clone(), max_norm));
+    }
+
+    let model = state.optimizer.step(state.model, grads, plan.schedule.at(state.step));
+    state.model = task.after_step(model);
+    state.step += 1;
+    let samples = batches.iter().flat_map(|batch| task.samples(batch)).collect();
+    let reading = Reading { step: state.step, terms, norm, samples };
+    (state, reading)
+}
+
+/// What the micro-batches share, from a first pass without a graph. `None` for a single micro-batch,
+/// whose one pass serves both.
+fn share<T: Task>(
+    task: &T,
+    model: &T::Model,
+    batches: &[T::Batch],
+    step: &impl Fn(usize) -> Step,
+) -> Option<Vec<T::Shared>> {
+    if batches.len() == 1 {
+        return None;
+    }
+    let model = model.valid();
+    let forward = |(me, batch)| task.share(&task.forward(&model, batch, &step(me)));
+    Some(batches.iter().enumerate().map(forward).collect())
+}
+
+fn add_terms(sums: &mut Vec<(&'static str, Tensor<1>)>, parts: Vec<(&'static str, Tensor<1>)>) {
+    for (name, value) in parts {
+        // Without its graph: a kept reading would keep every activation alive.
+        let value = value.without_autodiff();
+        match sums.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.clone() + value,
+            None => sums.push((name, value)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `engine`: trains any [`Task`], writes checkpoints, curves and the status file.
+//!
+//! Architecture Invariant: `engine` never knows a model family, a key of a spec or a terminal; what
+//! it says goes through [`Progress`], what it trains through [`Task`].
+//!
+//! Start reading at [`fit`](fit()).
+#![recursion_limit = "256"]
+
+pub mod atomic_file;
+mod best;
+mod checkpoint;
+pub mod contrastive;
+mod device;
+mod error;
+mod events;
+mod fit;
+mod gradients;
+mod journal;
+mod optimizer;
+mod plan;
+mod progress;
+mod run;
+mod schedule;
+mod status;
+mod stop;
+mod summary;
+mod task;
+
+pub use atomic_file::FileError;
+pub use best::{Best, Better, FileName, FileNameError};
+pub use checkpoint::{Checkpoints, Fingerprint, SaveModel, state_folder};
+pub use device::{DEVICES, DeviceError, open_device};
+pub use error::EngineError;
+pub use events::EventLog;
+pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit};
+pub use optimizer::{Optimizer, OptimizerConfig, OptimizerStateError, Rule, StateTensor};
+pub use plan::{Every, Plan};
+pub use progress::{Progress, Silent};
+pub use run::{Run, RunNames};
+pub use schedule::{Decay, Schedule};
+pub use status::{EpochTiming, Failure, Moment, Status, StatusLog, Verbosity};
+pub use stop::{Signal, StopFlag};
+pub use summary::Summary;
+pub use task::{Losses, Metrics, ParameterGroup, Step, Task};

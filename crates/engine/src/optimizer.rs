@@ -1,0 +1,234 @@
+//! AdamW and LAMB with parameter groups, their state keyed by parameter name.
+//!
+//! Sources: arXiv 1711.05101 (`torch.optim.AdamW`), arXiv 1904.00962 (`apex.optimizers.FusedLAMB`,
+//! which TAO uses). Burn's own optimizers key their state by a random id that does not survive a
+//! restart, and their defaults differ from PyTorch's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use burn::{
+    module::{Module, ModuleMapper, Param, ParamId},
+    optim::GradientsParams,
+    tensor::{Device, Tensor, TensorData},
+};
+use hearth_weights::{Parameter, parameters};
+
+use crate::{
+    gradients::{global_norm, scale},
+    task::ParameterGroup,
+};
+
+/// Which update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Adam with decoupled weight decay.
+    AdamW,
+    /// AdamW whose update is scaled, per parameter, to the norm of the parameter. As in Apex, the
+    /// gradients are first scaled down to a global norm of at most 1.
+    Lamb,
+}
+
+/// Numbers of the rule that do not change during a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OptimizerConfig {
+    /// Update rule.
+    pub rule: Rule,
+    /// Decay of the first and of the second moment.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub eps: f64,
+}
+
+/// The update rule with its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    groups: Vec<ParameterGroup>,
+    /// Group of every trained parameter.
+    members: HashMap<ParamId, Member>,
+    moments: BTreeMap<String, Moments>,
+    /// Updates so far; decides the bias correction.
+    updates: u64,
+    device: Device,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    name: String,
+    group: usize,
+}
+
+/// Running means of the gradient and of its square, flattened.
+#[derive(Debug, Clone)]
+struct Moments {
+    first: Tensor<1>,
+    second: Tensor<1>,
+}
+
+/// One tensor of the saved state: name, shape, values.
+pub type StateTensor = (String, Vec<usize>, Vec<f32>);
+
+/// A saved state that does not fit the model.
+#[derive(Debug, thiserror::Error)]
+pub enum OptimizerStateError {
+    /// A tensor of the state has no counterpart or another size.
+    #[error("optimizer state: `{name}` has {found} values, the model needs {needed}")]
+    Mismatch {
+        /// Name of the tensor in the state.
+        name: String,
+        /// Values in the file.
+        found: usize,
+        /// Values of the parameter, 0 where there is no such parameter.
+        needed: usize,
+    },
+}
+
+impl Optimizer {
+    /// An optimizer without history. Parameters outside every group are not updated.
+    pub fn new<M: Module>(
+        config: OptimizerConfig,
+        groups: Vec<ParameterGroup>,
+        model: &M,
+        device: &Device,
+    ) -> Self {
+        let members = parameters(model)
+            .into_iter()
+            .filter_map(|Parameter { name, id, .. }| {
+                let group = groups.iter().position(|group| group.parameters.contains(&name))?;
+                Some((id, Member { name, group }))
+            })
+            .collect();
+        let device = device.clone().without_autodiff();
+        Self { config, groups, members, moments: BTreeMap::new(), updates: 0, device }
+    }
+
+    /// The groups, for reporting their rates.
+    pub fn groups(&self) -> &[ParameterGroup] {
+        &self.groups
+    }
+
+    /// One update with every group's peak rate multiplied by `schedule`.
+    pub fn step<M: Module>(&mut self, model: M, grads: GradientsParams, schedule: f64) -> M {
+        let grads = match self.config.rule {
+            Rule::AdamW => grads,
+            Rule::Lamb => {
+                let norm = global_norm(&model, &grads, &self.device);
+                // Apex divides by the norm where it exceeds 1.
+                scale(&model, grads, norm.clamp_min(1.0).recip())
+            }
+        };
+        self.updates += 1;
+        model.map(&mut Update { optimizer: self, grads, schedule })
+    }
+
+    /// Updates so far and the moments as plain tensors, sorted by name.
+    pub fn state(&self) -> (u64, Vec<StateTensor>) {
+        let mut tensors = Vec::with_capacity(2 * self.moments.len());
+        for (name, moments) in &self.moments {
+            for (kind, tensor) in [("first", &moments.first), ("second", &moments.second)] {
+                let values = tensor.to_data().try_to_vec::<f32>().expect("moments are f32");
+                tensors.push((format!("{kind}.{name}"), vec![values.len()], values));
+            }
+        }
+        (self.updates, tensors)
+    }
+
+    /// Continues from what [`Self::state`] returned.
+    pub fn restore(
+        &mut self,
+        updates: u64,
+        tensors: impl IntoIterator<Item = StateTensor>,
+    ) -> Result<(), OptimizerStateError> {
+        let mut parts: BTreeMap<String, [Option<Tensor<1>>; 2]> = BTreeMap::new();
+        for (full_name, shape, values) in tensors {
+            let unknown = |needed| OptimizerStateError::Mismatch {
+                name: full_name.clone(),
+                found: values.len(),
+                needed,
+            };
+            let (kind, name) = full_name.split_once('.').ok_or_else(|| unknown(0))?;
+            let slot = ["first", "second"].iter().position(|known| *known == kind);
+            let slot = slot.ok_or_else(|| unknown(0))?;
+            if !self.members.values().any(|member| member.name == name) {
+                return Err(unknown(0));
+            }
+            let tensor = Tensor::from_data(TensorData::new(values.clone(), shape), &self.device);
+            parts.entry(name.to_owned()).or_default()[slot] = Some(tensor);
+        }
+        self.moments = parts
+            .into_iter()
+            .map(|(name, parts)| match parts {
+                [Some(first), Some(second)] => Ok((name, Moments { first, second })),
+                _ => Err(OptimizerStateError::Mismatch { name, found: 1, needed: 2 }),
+            })
+            .collect::<Result<_, _>>()?;
+        self.updates = updates;
+        Ok(())
+    }
+
+    /// The new values of one parameter, flattened.
+    fn update(
+        &mut self,
+        member: &Member,
+        value: Tensor<1>,
+        grad: Tensor<1>,
+        schedule: f64,
+    ) -> Tensor<1> {
+        let OptimizerConfig { rule, betas: [beta1, beta2], eps } = self.config;
+        let ParameterGroup { rate, weight_decay, .. } = self.groups[member.group];
+        let rate = rate * schedule;
+        let correction = |beta: f64| 1.0 - beta.powi(self.updates as i32);
+
+        let moments = self.moments.remove(&member.name);
+        let Moments { first, second } = moments
+            .unwrap_or_else(|| Moments { first: grad.zeros_like(), second: grad.zeros_like() });
+        let first = first * beta1 + grad.clone() * (1.0 - beta1);
+        let second = second * beta2 + grad.square() * (1.0 - beta2);
+        let root = (second.clone() / correction(beta2)).sqrt() + eps;
+        let direction = first.clone() / correction(beta1) / root;
+        self.moments.insert(member.name.clone(), Moments { first, second });
+
+        match rule {
+            Rule::AdamW => value * (1.0 - rate * weight_decay) - direction * rate,
+            Rule::Lamb if weight_decay == 0.0 => value - direction * rate,
+            Rule::Lamb => {
+                let direction = direction + value.clone() * weight_decay;
+                let trust = trust_ratio(value.clone(), direction.clone());
+                value - direction * trust * rate
+            }
+        }
+    }
+}
+
+/// |value| / |direction|, 1 where either is zero. [1].
+fn trust_ratio(value: Tensor<1>, direction: Tensor<1>) -> Tensor<1> {
+    let value_norm = value.square().sum().sqrt();
+    let direction_norm = direction.square().sum().sqrt();
+    let undefined =
+        value_norm.clone().equal_elem(0.0).bool_or(direction_norm.clone().equal_elem(0.0));
+    (value_norm / direction_norm).mask_fill(undefined, 1.0)
+}
+
+struct Update<'a> {
+    optimizer: &'a mut Optimizer,
+    grads: GradientsParams,
+    schedule: f64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(grad) = self.grads.remove::<D>(param.id) else { return param };
+        let Some(member) = self.optimizer.members.get(&param.id).cloned() else { return param };
+        param.map(|tensor| {
+            let shape = tensor.dims();
+            let size = shape.iter().product::<usize>();
+            let tracked = tensor.is_require_grad();
+            let autodiff = tensor.is_autodiff();
+            let value = tensor.without_autodiff().reshape([size]);
+            let grad = grad.without_autodiff().reshape([size]);
+            let value = self.optimizer.update(&member, value, grad, self.schedule).reshape(shape);
+            let value = if autodiff { value.autodiff() } else { value };
+            value.set_require_grad(tracked)
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! What a model family contributes to training: everything the loop knows of a model.
+
+use std::collections::BTreeSet;
+
+use burn::{module::Module, tensor::Tensor};
+use hearth_data::random::Key;
+
+/// One kind of training. Batches and statistics are plain data; only `Local` and the model hold
+/// tensors of the device.
+pub trait Task {
+    /// The network.
+    type Model: Module;
+    /// One micro-batch, as the loader made it.
+    type Batch: Send;
+    /// What the forward pass of one micro-batch computed, with its graph.
+    type Local;
+    /// Plain data that every other micro-batch of the step may need: features, counts; `()` where
+    /// none. A task whose `Shared` is `()` is not run twice for it.
+    type Shared: Send + 'static;
+    /// Additive evaluation statistics.
+    type Stats: Send;
+
+    /// Runs the model on one micro-batch. The same step and batch give the same result, drop path
+    /// and masks included: the loop may run it twice.
+    fn forward(&self, model: &Self::Model, batch: &Self::Batch, step: &Step) -> Self::Local;
+
+    /// What the other micro-batches need of this one.
+    fn share(&self, local: &Self::Local) -> Self::Shared;
+
+    /// The loss of micro-batch `me`, given what all of them shared, in order. The gradients of all
+    /// micro-batches add up to those of the global batch.
+    fn losses(&self, local: Self::Local, all: &[Self::Shared], me: usize) -> Losses;
+
+    /// Called with the updated model: clamps; nothing for most.
+    fn after_step(&self, model: Self::Model) -> Self::Model {
+        model
+    }
+
+    /// Every trained parameter in exactly one group.
+    fn parameter_groups(&self, model: &Self::Model) -> Vec<ParameterGroup>;
+
+    /// Names of the samples of a batch, for messages.
+    fn samples(&self, batch: &Self::Batch) -> Vec<String>;
+
+    /// Scalars of the model worth a curve, such as the logit scale.
+    fn gauges(&self, _model: &Self::Model) -> Metrics {
+        Vec::new()
+    }
+
+    /// Statistics of one validation batch; `model` carries no gradients.
+    fn evaluate(&self, model: &Self::Model, batch: &Self::Batch) -> Self::Stats;
+
+    /// Statistics of two parts of the validation set, in this order.
+    fn merge(&self, a: Self::Stats, b: Self::Stats) -> Self::Stats;
+
+    /// The metrics of a whole validation set.
+    fn metrics(&self, stats: Self::Stats) -> Metrics;
+}
+
+/// Named numbers in the order in which they are reported.
+pub type Metrics = Vec<(String, f64)>;
+
+/// Where in the run a forward pass stands; its random numbers are a function of this.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Optimizer updates before this one, over all epochs.
+    pub index: usize,
+    /// Which micro-batch of the global batch.
+    pub micro_batch: usize,
+    /// Random numbers of this micro-batch: drop path, masks.
+    pub key: Key,
+}
+
+/// The loss of one micro-batch.
+pub struct Losses {
+    /// [1], in the graph of this micro-batch: what is differentiated.
+    pub objective: Tensor<1>,
+    /// Named parts of the reported loss, [1] each; summed over the micro-batches of a step they are
+    /// those of the global batch.
+    pub terms: Vec<(&'static str, Tensor<1>)>,
+}
+
+/// Parameters that share a learning rate and a weight decay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterGroup {
+    /// `vision`, `text`: the name of its learning rate in the logs.
+    pub name: &'static str,
+    /// Peak learning rate; the schedule multiplies it.
+    pub rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Canonical parameter names.
+    pub parameters: BTreeSet<String>,
+}

@@ -1,0 +1,144 @@
+//! Micro-batches, resuming, stopping and failing.
+
+use std::{fs, path::Path};
+
+use hearth_engine::{EngineError, Rule, Signal, contrastive::Contrast};
+
+use super::toy::{Memory, Toy, fresh, resume, run, train, train_in, weights};
+
+const SIGLIP: Toy = Toy { contrast: Contrast::SigLip, broken_step: None };
+const CLIP: Toy = Toy { contrast: Contrast::Clip, broken_step: None };
+
+fn names(folder: &Path, ending: &str) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(ending))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn micro_batches_give_the_weights_of_the_whole_batch() {
+    for task in [SIGLIP, CLIP] {
+        let trained = |micro_batches| {
+            let folder = tempfile::tempdir().unwrap();
+            let data = Memory::new(micro_batches);
+            weights(&train(folder.path(), &task, &data, 4, fresh(Rule::AdamW)).unwrap())
+        };
+        let whole = trained(1);
+        for micro_batches in [2, 4] {
+            for (whole, split) in whole.iter().zip(trained(micro_batches)) {
+                assert!((whole - split).abs() < 1e-5, "{whole} {split} with {micro_batches}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = train(folder.path(), &SIGLIP, &Memory::new(2), 4, fresh(Rule::AdamW)).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let run = run(folder.path());
+    let mut data = Memory::new(2);
+    let stop = run.stop.clone();
+    data.on_step = Box::new(move |epoch, step| {
+        if (epoch, step) == (1, 1) {
+            stop.request(Signal::Terminate);
+        }
+    });
+    let error = train_in(&run, &SIGLIP, &data, 4, fresh(Rule::AdamW)).unwrap_err();
+    assert!(
+        matches!(error, EngineError::Stopped { signal: Signal::Terminate, step: 5, .. }),
+        "{error}"
+    );
+
+    let resumed = train(folder.path(), &SIGLIP, &Memory::new(2), 4, resume(folder.path()).unwrap());
+    assert_eq!(weights(&straight), weights(&resumed.unwrap()));
+}
+
+#[test]
+fn an_error_in_the_data_stops_before_the_next_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut data = Memory::new(1);
+    data.unreadable = Some((2, 1));
+    let error = train(folder.path(), &SIGLIP, &data, 4, fresh(Rule::AdamW)).unwrap_err();
+    assert!(matches!(error, EngineError::Data(_)), "{error}");
+    assert_eq!(
+        names(folder.path(), ".safetensors"),
+        [
+            "model_epoch_000_step_00003.safetensors",
+            "model_epoch_001_step_00006.safetensors",
+            "toy_latest.safetensors",
+        ]
+    );
+}
+
+#[test]
+fn a_loss_that_is_not_a_number_names_step_and_samples_and_keeps_the_last_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = Toy { broken_step: Some(5), ..SIGLIP };
+    let error = train(folder.path(), &task, &Memory::new(1), 4, fresh(Rule::AdamW)).unwrap_err();
+    let EngineError::NotFinite { step, samples, last_good, .. } = &error else { panic!("{error}") };
+    assert_eq!((*step, samples.len()), (5, 4));
+    assert!(
+        error.to_string().starts_with("step 5: `loss` is NaN; samples of this batch: pair-"),
+        "{error}"
+    );
+    let last_good = last_good.as_ref().unwrap();
+    assert!(last_good.ends_with("model_epoch_000_step_00003.safetensors"));
+    assert_eq!(names(folder.path(), ".safetensors").len(), 2);
+}
+
+#[test]
+fn a_checkpoint_of_other_data_is_not_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &SIGLIP, &Memory::new(1), 1, fresh(Rule::AdamW)).unwrap();
+    let progress = folder.path().join("model_epoch_000_step_00003.state/progress.json");
+    let text = fs::read_to_string(&progress).unwrap();
+    fs::write(&progress, text.replace("\"samples\": \"12\"", "\"samples\": \"13\"")).unwrap();
+    let error = resume(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.ends_with("samples was 13 when this checkpoint was written, this run has 12"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_state_is_an_error_and_not_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &SIGLIP, &Memory::new(1), 1, fresh(Rule::AdamW)).unwrap();
+    let state = folder.path().join("model_epoch_000_step_00003.state");
+    let optimizer = state.join("optimizer.safetensors");
+    let bytes = fs::read(&optimizer).unwrap();
+    fs::write(&optimizer, &bytes[..bytes.len() - 7]).unwrap();
+    assert!(matches!(resume(folder.path()), Err(EngineError::Weights(_))));
+    fs::write(state.join("progress.json"), "{\"step\": 3").unwrap();
+    assert!(matches!(resume(folder.path()), Err(EngineError::State { .. })));
+}
+
+#[test]
+fn status_lines_follow_the_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    train(folder.path(), &SIGLIP, &Memory::new(1), 2, fresh(Rule::AdamW)).unwrap();
+    let status = fs::read_to_string(folder.path().join("status.json")).unwrap();
+    let messages: Vec<String> = status
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["message"].to_string())
+        .collect();
+    let epoch = [
+        "\"Train metrics generated.\"",
+        "\"Training loop in progress\"",
+        "\"Eval metrics generated.\"",
+    ];
+    let expected = [
+        &["\"Starting test train.\"", "\"Starting Training Loop.\""][..],
+        &epoch,
+        &epoch,
+        &["\"Training loop complete.\""],
+    ];
+    assert_eq!(messages, expected.concat());
+}

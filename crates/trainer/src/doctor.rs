@@ -1,0 +1,157 @@
+//! `trainer doctor`: what this machine offers, and what this program makes of it. No network.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use hearth_engine::DEVICES;
+
+/// One aligned line per fact.
+pub(crate) fn report() -> String {
+    let mut lines = vec![
+        fact("version", format!("trainer {}", env!("CARGO_PKG_VERSION"))),
+        fact("devices", format!("{}, in this build", DEVICES.join(", "))),
+        fact("processor", processor()),
+    ];
+    lines.extend(features().into_iter().map(|(name, found, use_of_it)| {
+        fact(name, format!("{:<4}{use_of_it}", if found { "yes" } else { "no" }))
+    }));
+    lines.push(fact("cores", cores()));
+    lines.push(fact("memory", memory()));
+    lines.push(fact("disk", disk()));
+    lines.push(fact("hub cache", hub_cache()));
+    lines.join("\n")
+}
+
+fn fact(name: &str, value: String) -> String {
+    format!("{name:<12}{value}")
+}
+
+fn processor() -> String {
+    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        line.split_once(": ").map(|(_, name)| name.trim().to_owned())
+    });
+    format!("{} ({})", model.unwrap_or_else(|| "unknown model".to_owned()), env::consts::ARCH)
+}
+
+/// Instruction sets that are chosen at run time: name, whether it is there, what it is good for.
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<(&'static str, bool, &'static str)> {
+    vec![
+        ("avx2", is_x86_feature_detected!("avx2"), "vector operations, resizing of pictures"),
+        ("fma", is_x86_feature_detected!("fma"), "matrix products, together with avx2"),
+        ("avx512f", is_x86_feature_detected!("avx512f"), "matrix products, faster still"),
+    ]
+}
+
+/// Other processors have what their architecture guarantees.
+#[cfg(not(target_arch = "x86_64"))]
+fn features() -> Vec<(&'static str, bool, &'static str)> {
+    Vec::new()
+}
+
+fn cores() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores}, {} threads for tensors (RAYON_NUM_THREADS)", rayon::current_num_threads())
+}
+
+fn memory() -> String {
+    let Ok(info) = fs::read_to_string("/proc/meminfo") else { return "unknown".to_owned() };
+    let read = |name: &str| {
+        let line = info.lines().find(|line| line.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+    };
+    let (Some(total), Some(available)) = (read("MemTotal:"), read("MemAvailable:")) else {
+        return "unknown".to_owned();
+    };
+    let mut text = format!("{} of {} available", gib(available), gib(total));
+    if let Some(limit) = container_limit().filter(|limit| *limit < total) {
+        text.push_str(&format!(", this container is limited to {}", gib(limit)));
+    }
+    text
+}
+
+fn container_limit() -> Option<u64> {
+    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+}
+
+fn disk() -> String {
+    let folder = env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    match free_bytes(&folder) {
+        Some(free) => format!("{} free in {}", gib(free), folder.display()),
+        None => format!("unknown in {}", folder.display()),
+    }
+}
+
+#[cfg(unix)]
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail * disk.f_frsize)
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
+}
+
+/// Where models of Hugging Face lie when they were fetched before; only looked at.
+fn hub_cache() -> String {
+    let (folder, from) = hub_folder(&|name| env::var_os(name).map(PathBuf::from));
+    let models = fs::read_dir(&folder).map(|entries| {
+        let names = entries.flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("models--")).count()
+    });
+    let content = match models {
+        Ok(1) => "1 model".to_owned(),
+        Ok(count) => format!("{count} models"),
+        Err(_) => "not there".to_owned(),
+    };
+    format!("{} ({from}): {content}", folder.display())
+}
+
+/// The folder and where its place comes from, by the rules of huggingface_hub.
+fn hub_folder(variable: &dyn Fn(&str) -> Option<PathBuf>) -> (PathBuf, &'static str) {
+    let set = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
+    if let Some(folder) = set("HF_HUB_CACHE") {
+        (folder, "HF_HUB_CACHE")
+    } else if let Some(home) = set("HF_HOME") {
+        (home.join("hub"), "HF_HOME")
+    } else if let Some(cache) = set("XDG_CACHE_HOME") {
+        (cache.join("huggingface/hub"), "XDG_CACHE_HOME")
+    } else {
+        let home = set("HOME").unwrap_or_default();
+        (home.join(".cache/huggingface/hub"), "default")
+    }
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_folder_follows_the_environment() {
+        type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
+        let cases: &[Case] = &[
+            (&[("HOME", "/h")], "/h/.cache/huggingface/hub", "default"),
+            (&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")], "/c/huggingface/hub", "XDG_CACHE_HOME"),
+            (&[("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/c")], "/f/hub", "HF_HOME"),
+            (&[("HF_HUB_CACHE", "/x"), ("HF_HOME", "/f")], "/x", "HF_HUB_CACHE"),
+            (&[("HOME", "/h"), ("HF_HOME", "")], "/h/.cache/huggingface/hub", "default"),
+        ];
+        for (environment, folder, from) in cases {
+            let variable = |name: &str| {
+                let found = environment.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| PathBuf::from(value))
+            };
+            assert_eq!(hub_folder(&variable), (PathBuf::from(folder), *from));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The networks of this program and their actions: the one table that names families.
+
+use hearth_clip::{ClipError, spec::ClipSpec};
+use hearth_engine::{Failure, Run, Summary};
+use hearth_spec::{Block, Document, Key};
+
+use crate::failure::{Failed, exit};
+
+/// A family as the command line sees it.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// As typed.
+    pub(crate) name: &'static str,
+    /// As displayed, and as `status.json` has it.
+    pub(crate) display: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) actions: &'static [Action],
+    /// Actions of TAO that come with a later release.
+    pub(crate) actions_not_yet: &'static [&'static str],
+    /// Keys that no other network has: a spec with one of them needs no name.
+    pub(crate) recognised_by: &'static [&'static str],
+    /// The definition of its spec.
+    pub(crate) keys: fn() -> &'static [Key],
+    /// A spec to start from, as YAML.
+    pub(crate) default_specs: fn() -> String,
+}
+
+/// Something a network can do.
+#[derive(Debug)]
+pub(crate) struct Action {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// Blocks of the spec that it reads.
+    pub(crate) blocks: &'static [&'static str],
+    pub(crate) does: Does,
+}
+
+/// What happens when an action is called.
+#[derive(Debug)]
+pub(crate) enum Does {
+    /// Results, `status.json` and the rest go to the results folder.
+    Work(Work),
+    /// Nothing is left behind.
+    DryWork(Work),
+    /// The defaults of the network are shown or written; needs no spec.
+    DefaultSpecs,
+}
+
+/// An action of a family.
+pub(crate) type Work = fn(&Document, &Run) -> Result<Summary, Failed>;
+
+/// What a command without an action does.
+pub(crate) const DEFAULT_ACTION: &str = "train";
+
+/// Networks of TAO that come with a later release.
+pub(crate) const NOT_YET: &[&str] = &["mae", "mask2former", "oneformer"];
+
+/// All networks.
+pub(crate) const NETWORKS: &[Network] = &[Network {
+    name: "clip",
+    display: "CLIP",
+    about: "Image and text towers that share one embedding space",
+    actions: CLIP_ACTIONS,
+    actions_not_yet: &["export", "gen_trt_engine"],
+    recognised_by: &[
+        "train.optim.vision_lr",
+        "train.optim.text_lr",
+        "train.loss_type",
+        "model.adaptor_name",
+        "model.canonicalize_text",
+        "model.freeze_text_encoder",
+        "model.init_logit_scale",
+        "inference.text_file",
+        "dataset.augmentation.grayscale",
+    ],
+    keys: ClipSpec::keys,
+    default_specs: hearth_clip::default_specs,
+}];
+
+const CLIP_ACTIONS: &[Action] = &[
+    Action {
+        name: "train",
+        about: "Trains on image/caption folders; the same command again continues a stopped run",
+        blocks: &["model", "dataset", "train", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::train(document, run)?)),
+    },
+    Action {
+        name: "evaluate",
+        about: "Measures retrieval between pictures and captions in both directions",
+        blocks: &["model", "dataset", "evaluate", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::evaluate(document, run)?)),
+    },
+    Action {
+        name: "inference",
+        about: "Writes the embeddings of pictures and prompts to HDF5 files",
+        blocks: &["model", "inference", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::inference(document, run)?)),
+    },
+    Action {
+        name: "default_specs",
+        about: "Prints a spec with all defaults, or writes it to DIR/experiment.yaml with results_dir=DIR",
+        blocks: &[],
+        does: Does::DefaultSpecs,
+    },
+    Action {
+        name: "check",
+        about: "Does everything short of a step - spec, files, weights, memory - and writes nothing",
+        blocks: &["model", "dataset", "train", "hearth"],
+        does: Does::DryWork(|document, run| Ok(hearth_clip::check(document, run)?)),
+    },
+];
+
+/// The network called `name`.
+pub(crate) fn network(name: &str) -> Option<&'static Network> {
+    NETWORKS.iter().find(|network| network.name == name)
+}
+
+impl From<ClipError> for Failed {
+    fn from(error: ClipError) -> Failed {
+        let hints = error.hints();
+        match error {
+            ClipError::Spec(found) => found.into(),
+            ClipError::Data(error) => error.into(),
+            ClipError::Weights(error) => error.into(),
+            ClipError::Engine(error) => error.into(),
+            ClipError::File(error) => error.into(),
+            ClipError::Recipe { .. } | ClipError::Vocabulary { .. } => {
+                Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
+            }
+            ClipError::Hdf5 { .. } => Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The command line as terminal sessions: what is typed, what comes back on both streams.
+
+mod it {
+    mod embedding;
+    mod help;
+    mod memory;
+    pub(crate) mod session;
+    pub(crate) mod shapes;
+    mod spec_file;
+    mod training;
+    mod usage;
+}

@@ -1,0 +1,38 @@
+//! Reads and writes checkpoints: safetensors files and folders, key maps, the load report.
+//!
+//! Architecture Invariant: `weights` never knows a network, a spec or training, and never guesses
+//! silently. It holds the mechanism; the map of a layout lies beside the model it belongs to.
+//!
+//! The way of a checkpoint: [`WeightsFile::open`] checks the file and reads its header,
+//! [`KeyMap::recognise`] tells which layout it has, [`load`] compares every name and shape before
+//! it touches the model, then fills it tensor by tensor. [`save`] walks the same map backwards.
+
+mod atomic;
+mod error;
+mod file;
+mod folder;
+pub mod header;
+mod keymap;
+mod layout;
+mod load;
+mod mismatch;
+mod module;
+mod names;
+mod pattern;
+mod plan;
+mod refused;
+mod report;
+mod save;
+mod values;
+mod write;
+
+pub use error::WeightsError;
+pub use file::WeightsFile;
+pub use header::{Dtype, Entry};
+pub use keymap::{KeyMap, Rule};
+pub use load::{Fit, LoadOptions, Resize, load};
+pub use mismatch::{Mismatch, Misshapen, Missing, Unexpected};
+pub use module::{Parameter, map_values, parameters, visit_values};
+pub use report::{LoadReport, Renamed, Resized};
+pub use save::{save, save_tensors};
+pub use write::TensorWriter;

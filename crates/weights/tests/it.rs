@@ -1,0 +1,15 @@
+//! Tests of `hearth-weights` against files on disk and small Burn modules.
+
+#[cfg(test)]
+mod it {
+    mod bytes;
+    mod file;
+    mod folder;
+    mod golden;
+    mod hostile;
+    mod keymap;
+    mod load;
+    mod model;
+    mod module;
+    mod save;
+}

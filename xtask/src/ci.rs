@@ -1,0 +1,45 @@
+//! `cargo xtask ci`: every check, cheapest first.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::generate::Mode;
+use crate::process;
+use crate::{floors, fuzz, generate, root, tidy};
+
+/// What each fuzz target gets.
+const FUZZ_TIME: Duration = Duration::from_secs(20);
+
+/// Runs all checks and, unless they have just passed, the tests.
+pub fn run(tested: bool) -> Result<()> {
+    process::run("cargo", &["fmt", "--all", "--check"])?;
+    step("floors", || none_of(floors::check(&floors::metadata()?)))?;
+    step("tidy", || none_of(tidy::check(root())?))?;
+    step("generated files", || generate::run(root(), Mode::Check))?;
+    if !tested {
+        process::run("cargo", &["test", "--release", "--workspace"])?;
+    }
+    // Shares no build product with the tests, so it comes once and late.
+    let lints = ["--", "-D", "warnings"];
+    process::run(
+        "cargo",
+        &[&["clippy", "--release", "--workspace", "--all-targets"][..], &lints].concat(),
+    )?;
+    step("fuzz", || fuzz::run(&fuzz::Session::new(None, FUZZ_TIME), None))
+}
+
+fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n# {name}");
+    let start = Instant::now();
+    check()?;
+    println!("{name}: passed in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn none_of(problems: Vec<String>) -> Result<()> {
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(())
+}
