@@ -13,35 +13,29 @@ use hearth_data::random::{Key, Numbers};
 /// What the drawn thing is.
 pub const SHAPES: [&str; 6] = ["circle", "square", "triangle", "moon", "cross", "star"];
 /// Words of the colours a shape has, with their colour before jitter.
-pub const COLOURS: [(&str, [u8; 3]); 8] = [
+pub const COLOURS: [(&str, [u8; 3]); 10] = [
     ("red", [215, 30, 35]),
     ("orange", [250, 135, 15]),
     ("yellow", [245, 225, 45]),
-    ("green", [35, 160, 60]),
+    ("lime", [165, 235, 40]),
+    ("green", [25, 135, 55]),
     ("cyan", [50, 205, 215]),
     ("blue", [40, 75, 220]),
     ("purple", [135, 50, 180]),
     ("pink", [250, 130, 190]),
+    ("brown", [115, 65, 25]),
 ];
 /// Words of the backgrounds; none is the colour of a shape.
-pub const BACKGROUNDS: [(&str, [u8; 3]); 4] = [
-    ("white", [242, 242, 242]),
-    ("grey", [120, 120, 120]),
-    ("black", [14, 14, 14]),
-    ("brown", [98, 62, 34]),
-];
+pub const BACKGROUNDS: [(&str, [u8; 3]); 3] =
+    [("white", [242, 242, 242]), ("grey", [120, 120, 120]), ("black", [14, 14, 14])];
 /// Words of the sizes, with the radius as a fraction of the picture's side.
 pub const SIZES: [(&str, f64); 2] = [("small", 0.14), ("large", 0.23)];
-/// Words of the nine positions, with the centre as fractions of the picture's side.
-pub const POSITIONS: [(&str, [f64; 2]); 9] = [
+/// Words of the five positions, with the centre as fractions of the picture's side.
+pub const POSITIONS: [(&str, [f64; 2]); 5] = [
     ("at the top left", [NEAR, NEAR]),
-    ("at the top", [0.5, NEAR]),
     ("at the top right", [FAR, NEAR]),
-    ("at the left", [NEAR, 0.5]),
     ("in the centre", [0.5, 0.5]),
-    ("at the right", [FAR, 0.5]),
     ("at the bottom left", [NEAR, FAR]),
-    ("at the bottom", [0.5, FAR]),
     ("at the bottom right", [FAR, FAR]),
 ];
 /// Whether the shape is filled or only its line is drawn.
@@ -50,7 +44,7 @@ pub const STYLES: [&str; 2] = ["solid", "hollow"];
 const NEAR: f64 = 0.27;
 const FAR: f64 = 0.73;
 const NUM_TEMPLATES: usize = 3;
-const HELD_OUT_EVERY: usize = 4;
+const HELD_OUT_EVERY: usize = 3;
 const SEED: u64 = 2;
 
 /// One picture in words: an index into each of the tables above.
@@ -94,15 +88,15 @@ impl Scene {
     }
 }
 
-/// The scenes of the training set: each combination that is not held out twice, once solid and once hollow, on two
-/// different backgrounds.
+/// The scenes of the training set: each combination that is not held out three times, on three different backgrounds,
+/// solid and hollow in turn.
 pub fn training() -> Vec<Scene> {
     let mut numbers = key().of("train").rng();
     let mut scenes = Vec::new();
     for combination in combinations().filter(|c| !is_held_out(c)) {
-        let first = any(&mut numbers, BACKGROUNDS.len());
-        let second = (first + 1 + any(&mut numbers, BACKGROUNDS.len() - 1)) % BACKGROUNDS.len();
-        for (style, background) in [first, second].into_iter().enumerate() {
+        let first = any(&mut numbers, STYLES.len());
+        for background in 0..BACKGROUNDS.len() {
+            let style = (first + background) % STYLES.len();
             let template = any(&mut numbers, NUM_TEMPLATES);
             scenes.push(scene(combination, style, background, template));
         }

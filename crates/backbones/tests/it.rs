@@ -2,7 +2,6 @@
 #![recursion_limit = "256"]
 
 mod it {
-    pub(crate) mod positions;
     pub(crate) mod recompute;
     pub(crate) mod shapes;
 }

@@ -221,7 +221,7 @@ impl Source {
         let mut batches = self.loader.batches(plan, first);
         std::iter::from_fn(move || {
             let batch = batches.next();
-            self.report.replace(batches.report().clone());
+            self.report.replace(*batches.report());
             batch
         })
     }

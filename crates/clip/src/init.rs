@@ -1,11 +1,15 @@
 //! Initial values of a model that is trained from scratch, and of what a checkpoint leaves open.
 //!
-//! open_clip's rules for both towers (`src/open_clip/transformer.py`, `TextTransformer.init_parameters`):
-//! normal values whose deviation falls with width and depth, zeros for biases. Every parameter has
-//! its own random numbers, keyed by its name: the order of drawing does not matter.
+//! SigLIP types start as in `google-research/big_vision:models/vit.py`, the others as in
+//! `mlfoundations/open_clip:src/open_clip/transformer.py`: normal values, ones for the gains of norms,
+//! zeros for biases. Every parameter has its own random numbers, keyed by its name: the order of
+//! drawing does not matter.
 
 use burn::tensor::Device;
-use hearth_backbones::positions::sin_cos_2d;
+use hearth_backbones::{
+    positions::sin_cos_2d,
+    vit::{VisionPool, VisionPositions},
+};
 use hearth_data::random::Key;
 use hearth_engine::contrastive::Contrast;
 use hearth_weights::{Parameter, map_values};
@@ -25,7 +29,7 @@ impl Calibration {
     /// TAO's values by loss: ln 10 and -10 for SigLIP, ln(1 / 0.07) and 0 for CLIP.
     pub(crate) fn of(contrast: Contrast) -> Self {
         match contrast {
-            Contrast::SigLip => Self { logit_scale: 2.3026, logit_bias: -10.0 },
+            Contrast::SigLip => Self { logit_scale: std::f32::consts::LN_10, logit_bias: -10.0 },
             Contrast::Clip => Self { logit_scale: 2.6592, logit_bias: 0.0 },
         }
     }
@@ -78,34 +82,49 @@ enum Rule {
 }
 
 fn rule(parameter: &Parameter, config: &ClipConfig, calibration: Calibration) -> Rule {
-    use hearth_backbones::vit::VisionPositions;
-
     let (tower, rest) = parameter.name.split_once('.').unwrap_or(("", &parameter.name));
-    let (width, depth) = match tower {
-        "visual" => (config.vision.block.width, config.vision.depth),
-        _ => (config.text.block.width, config.text.depth),
-    };
-    let by_width = (width as f32).powf(-0.5);
-    let by_depth = (2.0 * depth as f32).powf(-0.5);
-    let is_weight = rest.ends_with(".weight");
-
     match rest {
         "logit_scale" => Rule::Constant(calibration.logit_scale),
         "logit_bias" => Rule::Constant(calibration.logit_bias),
         "pos_embed" if config.vision.positions == VisionPositions::SinCos2d => Rule::SinCos2d,
-        "pos_embed" | "cls_token" | "attn_pool.latent" => Rule::Normal(by_width),
-        "token_embedding.weight" => Rule::Normal(0.02),
-        "positional_embedding" => Rule::Normal(0.01),
-        "head.weight" => Rule::Normal(by_width),
-        "patch_embed.proj.weight" => {
-            let inputs: usize = parameter.shape[1..].iter().product();
-            Rule::Normal((inputs as f32).powf(-0.5))
+        _ if rest.contains("norm") && rest.ends_with("weight") => Rule::Constant(1.0),
+        _ if rest.ends_with("bias") => Rule::Constant(0.0),
+        _ if config.vision.pool == VisionPool::Map => Rule::Normal(siglip(rest, &parameter.shape)),
+        _ => {
+            let (block, depth) = match tower {
+                "visual" => (&config.vision.block, config.vision.depth),
+                _ => (&config.text.block, config.text.depth),
+            };
+            Rule::Normal(open_clip(rest, block.width, depth, &parameter.shape))
         }
-        _ if rest.contains("norm") => Rule::Constant(if is_weight { 1.0 } else { 0.0 }),
-        _ if !is_weight => Rule::Constant(0.0),
-        _ if rest.ends_with("qkv.weight") => Rule::Normal(by_width),
-        _ if rest.ends_with("mlp.fc1.weight") => Rule::Normal((2.0 * width as f32).powf(-0.5)),
+    }
+}
+
+/// Deviations of big_vision's SigLIP: tables by their width, matrices by both sides (Xavier).
+fn siglip(rest: &str, shape: &[usize]) -> f32 {
+    let width = shape.last().copied().unwrap_or(1) as f32;
+    let inputs = shape[1..].iter().product::<usize>() as f32;
+    match rest {
+        "pos_embed" | "positional_embedding" | "token_embedding.weight" => width.powf(-0.5),
+        "patch_embed.proj.weight" | "head.weight" => inputs.powf(-0.5),
+        "attn_pool.latent" => width.powf(-0.5),
+        // Three square matrices in one.
+        _ if rest.ends_with("qkv.weight") => width.powf(-0.5),
+        _ => (2.0 / (shape[0] as f32 + inputs)).sqrt(),
+    }
+}
+
+/// Deviations of open_clip, for both towers.
+fn open_clip(rest: &str, width: usize, depth: usize, shape: &[usize]) -> f32 {
+    let by_width = (width as f32).powf(-0.5);
+    match rest {
+        "pos_embed" | "cls_token" | "head.weight" => by_width,
+        "token_embedding.weight" => 0.02,
+        "positional_embedding" => 0.01,
+        "patch_embed.proj.weight" => (shape[1..].iter().product::<usize>() as f32).powf(-0.5),
+        _ if rest.ends_with("qkv.weight") => by_width,
+        _ if rest.ends_with("mlp.fc1.weight") => (2.0 * width as f32).powf(-0.5),
         // attn.proj and mlp.fc2 write into the residual stream.
-        _ => Rule::Normal(by_width * by_depth),
+        _ => by_width * (2.0 * depth as f32).powf(-0.5),
     }
 }

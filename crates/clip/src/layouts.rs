@@ -17,8 +17,8 @@ pub fn all() -> Vec<KeyMap> {
 /// The layout in which models of a family are saved: that of its public checkpoints.
 pub fn public(family: Family) -> KeyMap {
     match family {
-        Family::SigLip2 | Family::Tiny => transformers_siglip(),
-        Family::NvClip | Family::OpenAi => open_clip(),
+        Family::SigLip2 => transformers_siglip(),
+        Family::NvClip | Family::OpenAi | Family::Tiny => open_clip(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::ClipConfig;
 /// Bytes of a value.
 const FLOAT: f64 = 4.0;
 /// The program and its libraries.
-const PROGRAM: f64 = 30e6;
+const PROGRAM: f64 = 22e6;
 /// Copies of a parameter that an optimizer step makes on its way.
 const UPDATE_COPIES: f64 = 5.0;
 
@@ -63,29 +63,32 @@ pub(crate) fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
         .iter()
         .map(|(block, depth, tokens)| tower(block, *depth, *tokens, work.recompute))
         .sum();
-    // The backward pass of a block needs about as much again as its forward pass kept.
-    let one_block =
-        towers.iter().map(|(block, _, tokens)| block_floats(block, *tokens) * *tokens as f64);
-    let one_block = one_block.fold(0.0, f64::max);
 
     let pixels = 3.0 * (config.vision.image_size as f64).powi(2);
     // Two batches on their way, one in use on the host, one on the device and cut into patches.
     let loading = 3.0 * work.global_batch as f64 * pixels + 2.0 * pairs * pixels;
 
-    let backward = activations * pairs + one_block * pairs;
+    // Similarities of all pairs with all captions, and what the loss makes of them.
+    let logits = 10.0 * (work.global_batch as f64).powi(2);
+    // The backward pass frees what it has used; the update comes when everything is free.
     let update = UPDATE_COPIES * largest;
     Estimate {
         parameters: FLOAT * 4.0 * count,
-        activations: FLOAT * backward.max(update),
+        activations: FLOAT * (activations * pairs + logits).max(update),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
 }
 
 /// Values that one pair keeps in a tower.
 fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f64 {
-    let per_token = if recompute { block.width as f64 } else { block_floats(block, tokens) };
+    let width = block.width as f64;
+    let blocks = match recompute {
+        // The inputs of all blocks, and one block that runs again.
+        true => width * depth as f64 + block_floats(block, tokens),
+        false => block_floats(block, tokens) * depth as f64,
+    };
     // Embedding, positions and the last norm keep a few more rows.
-    (per_token * depth as f64 + 6.0 * block.width as f64) * tokens as f64
+    (blocks + 6.0 * width) * tokens as f64
 }
 
 /// Values that one token keeps in one block: norms, projections, residuals; the MLP, twice as often

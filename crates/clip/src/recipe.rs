@@ -36,6 +36,9 @@ pub(crate) struct Recipe {
     /// Loss that the calibration belongs to.
     #[serde(with = "ContrastName")]
     pub(crate) contrast: Contrast,
+    /// The largest logit scale that training reaches: that of the weights it started from, where
+    /// they lie above the usual ceiling.
+    pub(crate) logit_scale_ceiling: f32,
 }
 
 #[derive(Serialize, Deserialize)]

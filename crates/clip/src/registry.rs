@@ -238,24 +238,39 @@ fn openai(name: &'static str, size: &str, patch_size: usize, activation: Activat
     }
 }
 
-/// A SigLIP2 of less than a million parameters for 64-pixel pictures and a vocabulary of one's own.
+/// Less than two million parameters for 64-pixel pictures and a vocabulary of one's own, in the manner
+/// of open_clip: 16 patches, their mean, no class token.
 fn tiny(name: &'static str) -> ModelType {
-    let mut tiny = siglip2(name, "base", 8, 64);
-    let activation = Activation::GeluTanh;
-    let block =
-        BlockConfig { width: 128, num_heads: 4, mlp_width: 256, activation, norm_eps: 1e-6 };
-    tiny.family = Family::Tiny;
-    tiny.config.vision = VisionConfig { depth: 4, block: block.clone(), ..tiny.config.vision };
-    tiny.config.text = TextConfig {
+    let block = clip_block(128, 4, Activation::Gelu);
+    let vision = VisionConfig {
+        image_size: 64,
+        patch_size: 16,
+        depth: 3,
+        block: block.clone(),
+        class_token: false,
+        positions: VisionPositions::Learned,
+        norm_pre: false,
+        patch_bias: true,
+        pool: VisionPool::Mean,
+        projection: Some(128),
+    };
+    let text = TextConfig {
         vocab_size: TINY_VOCABULARY,
-        context_length: 24,
+        context_length: 16,
         depth: 2,
         block,
+        causal: false,
+        pool: TextPool::Last,
         projection: 128,
-        ..tiny.config.text
+        projection_bias: false,
     };
-    tiny.text.context_length = 24;
-    tiny
+    ModelType {
+        name,
+        family: Family::Tiny,
+        config: ClipConfig { vision, text, logit_bias: true },
+        picture: clip_picture(64),
+        text: TextRecipe { rules: TextRules::SigLip2, context_length: 16, canonicalize: false },
+    }
 }
 
 fn clip_block(width: usize, num_heads: usize, activation: Activation) -> BlockConfig {

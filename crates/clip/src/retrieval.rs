@@ -5,6 +5,8 @@
 //! `multimodal/clip/model/evaluation/retrieval.py`, whose AUC compares scores in one order with labels
 //! in another; here it is the area under the ROC curve.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use hearth_engine::Metrics;
 use rayon::prelude::*;
@@ -88,92 +90,108 @@ impl Pairs {
     }
 }
 
-impl Ranks {
-    fn unknown(n: usize) -> Self {
-        Self { rank: vec![1; n], above: vec![0; n], equal: vec![0; n] }
-    }
-}
-
 /// A block of the similarity matrix on the host.
 struct Tile<'a> {
     values: &'a [f32],
-    rows: std::ops::Range<usize>,
-    columns: std::ops::Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
 }
 
-/// Counts of one query against one tile.
-#[derive(Debug, Clone, Copy, Default)]
+/// For some queries: how many wrong answers are more similar than the right one, how many equally.
 struct Counts {
-    above: u32,
-    equal: u32,
-    /// Equal ones with a smaller index.
-    equal_before: u32,
+    above: Vec<u32>,
+    equal: Vec<u32>,
 }
 
 impl Tile<'_> {
     fn count(&self, right: &[f32], i2t: &mut Ranks, t2i: &mut Ranks) {
-        let width = self.columns.len();
-        let by_row: Vec<Counts> = (self.rows.clone().into_par_iter())
-            .map(|row| {
-                let values = &self.values[(row - self.rows.start) * width..][..width];
-                let mut counts = Counts::default();
-                for (column, value) in self.columns.clone().zip(values) {
-                    counts.see(*value, right[row], column, row);
-                }
-                counts
+        if self.rows == self.columns {
+            return self.count_diagonal(right, i2t, t2i);
+        }
+        // All columns stand on one side of all rows, which decides how equal ones rank.
+        let columns_first = self.columns.start < self.rows.start;
+        let by_row = self.count_rows(&right[self.rows.clone()]);
+        i2t.add(self.rows.start, &by_row, columns_first);
+        let by_column = self.count_columns(&right[self.columns.clone()]);
+        t2i.add(self.columns.start, &by_column, !columns_first);
+    }
+
+    fn count_rows(&self, right: &[f32]) -> Counts {
+        let rows = self.values.par_chunks_exact(self.columns.len()).zip(right);
+        let (above, equal) = rows
+            .map(|(values, right)| {
+                let above: u32 = values.iter().map(|value| u32::from(value > right)).sum();
+                let equal: u32 = values.iter().map(|value| u32::from(value == right)).sum();
+                (above, equal)
             })
-            .collect();
-        let by_column: Vec<Counts> = (self.values.par_chunks(width * 64))
-            .enumerate()
-            .map(|(chunk, values)| {
-                let mut counts = vec![Counts::default(); width];
-                for (offset, values) in values.chunks_exact(width).enumerate() {
-                    let row = self.rows.start + chunk * 64 + offset;
-                    for ((column, value), counts) in
-                        self.columns.clone().zip(values).zip(&mut counts)
-                    {
-                        counts.see(*value, right[column], row, column);
+            .unzip();
+        Counts { above, equal }
+    }
+
+    fn count_columns(&self, right: &[f32]) -> Counts {
+        const ROWS: usize = 64;
+        let width = self.columns.len();
+        (self.values.par_chunks(width * ROWS))
+            .map(|rows| {
+                let mut counts = Counts::zero(width);
+                for values in rows.chunks_exact(width) {
+                    for (i, (value, right)) in values.iter().zip(right).enumerate() {
+                        counts.above[i] += u32::from(value > right);
+                        counts.equal[i] += u32::from(value == right);
                     }
                 }
                 counts
             })
-            .reduce(
-                || vec![Counts::default(); width],
-                |a, b| a.into_iter().zip(b).map(Counts::add).collect(),
-            );
-        i2t.add(self.rows.start, &by_row);
-        t2i.add(self.columns.start, &by_column);
+            .reduce(|| Counts::zero(width), Counts::plus)
+    }
+
+    /// The tile that holds the right answers: each query skips its own, and equal ones may stand
+    /// before or behind it.
+    fn count_diagonal(&self, right: &[f32], i2t: &mut Ranks, t2i: &mut Ranks) {
+        let (first, side) = (self.rows.start, self.rows.len());
+        for row in 0..side {
+            for column in (0..side).filter(|column| *column != row) {
+                let value = self.values[row * side + column];
+                i2t.see(first + row, value, right[first + row], column < row);
+                t2i.see(first + column, value, right[first + column], row < column);
+            }
+        }
     }
 }
 
 impl Counts {
-    /// Candidate `index` of the query whose right answer is `right_index`; no branches, so that
-    /// the loops around it become vector code.
-    #[inline]
-    fn see(&mut self, value: f32, right: f32, index: usize, right_index: usize) {
-        let other = index != right_index;
-        let equal = (value == right) & other;
-        self.above += u32::from((value > right) & other);
-        self.equal += u32::from(equal);
-        self.equal_before += u32::from(equal & (index < right_index));
+    fn zero(len: usize) -> Self {
+        Self { above: vec![0; len], equal: vec![0; len] }
     }
 
-    fn add((a, b): (Counts, Counts)) -> Counts {
-        Counts {
-            above: a.above + b.above,
-            equal: a.equal + b.equal,
-            equal_before: a.equal_before + b.equal_before,
-        }
+    fn plus(mut self, other: Counts) -> Self {
+        self.above.iter_mut().zip(other.above).for_each(|(a, b)| *a += b);
+        self.equal.iter_mut().zip(other.equal).for_each(|(a, b)| *a += b);
+        self
     }
 }
 
 impl Ranks {
-    fn add(&mut self, first: usize, counts: &[Counts]) {
-        for (query, counts) in counts.iter().enumerate() {
-            self.rank[first + query] += counts.above + counts.equal_before;
-            self.above[first + query] += counts.above;
-            self.equal[first + query] += counts.equal;
+    fn unknown(n: usize) -> Self {
+        Self { rank: vec![1; n], above: vec![0; n], equal: vec![0; n] }
+    }
+
+    /// Adds the counts of the queries from number `first` on; `before` says that the counted
+    /// answers have smaller indices than the right ones.
+    fn add(&mut self, first: usize, counts: &Counts, before: bool) {
+        for (i, (above, equal)) in counts.above.iter().zip(&counts.equal).enumerate() {
+            self.rank[first + i] += above + if before { *equal } else { 0 };
+            self.above[first + i] += above;
+            self.equal[first + i] += equal;
         }
+    }
+
+    /// Adds one wrong answer of a query.
+    fn see(&mut self, query: usize, value: f32, right: f32, before: bool) {
+        let (above, equal) = (u32::from(value > right), u32::from(value == right));
+        self.rank[query] += above + if before { equal } else { 0 };
+        self.above[query] += above;
+        self.equal[query] += equal;
     }
 }
 
@@ -223,11 +241,11 @@ fn right_answers(pairs: &Pairs, device: &Device) -> Vec<f32> {
     right
 }
 
-fn tiles(n: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
 }
 
-fn block(rows: &[f32], width: usize, range: std::ops::Range<usize>, device: &Device) -> Tensor<2> {
+fn block(rows: &[f32], width: usize, range: Range<usize>, device: &Device) -> Tensor<2> {
     let values = rows[range.start * width..range.end * width].to_vec();
     Tensor::from_data(TensorData::new(values, [range.len(), width]), device)
 }

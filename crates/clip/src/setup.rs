@@ -25,6 +25,7 @@ use crate::{
     registry::{self, Family, ModelType},
     resize::position_tables,
     spec::{ClipSpec, LossType},
+    task::LOGIT_SCALE_CEILING,
 };
 
 /// What every action works with.
@@ -187,6 +188,7 @@ fn from_spec(
         picture,
         text,
         contrast: contrast(spec),
+        logit_scale_ceiling: LOGIT_SCALE_CEILING,
     })
 }
 

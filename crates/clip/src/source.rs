@@ -115,7 +115,7 @@ fn augmentation(
     setup: &Setup,
     run: &Run,
 ) -> Option<Augmentation> {
-    if matches!(setup.family(), Family::SigLip2 | Family::Tiny) {
+    if setup.family() == Family::SigLip2 {
         if document.is_written("dataset.augmentation") {
             run.warn(&format!(
                 "`dataset.augmentation` is ignored: `{}` trains on pictures as it evaluates them",

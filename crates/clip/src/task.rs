@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The largest logit scale that training reaches by itself: a multiplier of 100.
-const LOGIT_SCALE_CEILING: f32 = 4.605_170_2;
+pub const LOGIT_SCALE_CEILING: f32 = 4.605_170_2;
 
 /// Pairs of one micro-batch on the host.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -147,8 +147,8 @@ impl ContrastiveTask {
     }
 }
 
-/// The ceiling of training from `logit_scale`: the usual one, or the value itself where a pretrained
-/// model lies above (several SigLIP checkpoints do).
+/// The ceiling of a training that starts from `model`: the usual one, or its own value where a
+/// pretrained model lies above (several SigLIP checkpoints do).
 pub fn logit_scale_ceiling(model: &Clip) -> f32 {
     model.logit_scale.val().into_scalar::<f32>().max(LOGIT_SCALE_CEILING)
 }

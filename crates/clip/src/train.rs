@@ -43,13 +43,17 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(report) = &report {
         run.notice(&report.to_string());
     }
-    let model = freeze(if resumed.is_some() { model } else { calibrate(model, &spec) }, &spec);
+    let mut model = freeze(model, &spec);
+    if resumed.is_none() {
+        model = calibrate(model, &spec);
+        setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
+    }
     let task = ContrastiveTask {
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
         context_length: setup.recipe.text.context_length,
         recompute: spec.train.grad_checkpointing,
-        logit_scale_ceiling: logit_scale_ceiling(&model),
+        logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
         rates: rates(&spec),
         device: run.device.clone(),
     };

@@ -1,9 +1,12 @@
 //! Tests of `hearth-clip`.
 #![recursion_limit = "256"]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod it {
     mod capture;
     mod goldens;
+    mod positions;
+    mod retrieval;
     mod spec_definition;
     mod spec_mistakes;
 }

@@ -1,9 +1,8 @@
 //! Decoding JPEG and PNG to RGB, as Pillow's `convert("RGB")` does. The content decides, not the name.
 //!
 //! Sizes are checked against [`Limits`] before memory is taken. A file that ends early is an error.
-//! EXIF orientation and colour profiles are ignored, as TAO does. PNG pixels are Pillow's. JPEG pixels
-//! differ from libjpeg-turbo's by up to 7: both round in their own way, and at the right edge of a
-//! picture with subsampled colour this decoder blends in padding (visible below 16 columns only).
+//! EXIF orientation and colour profiles are ignored, as TAO does. Pixels are Pillow's, bit for bit:
+//! JPEG is decoded with the arithmetic of libjpeg-turbo, which Pillow uses.
 
 mod format;
 mod jpeg;

@@ -124,7 +124,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         let progress = read_progress(&folder.join(PROGRESS_FILE))?;
         self.check_fingerprint(model_file, &progress.run)?;
 
-        let file = WeightsFile::open(&folder.join(OPTIMIZER_FILE))?;
+        let file = WeightsFile::open(folder.join(OPTIMIZER_FILE))?;
         let mut tensors = Vec::new();
         for name in file.names() {
             let entry = file.entry(name).expect("a listed name has an entry");

@@ -62,7 +62,9 @@ impl Plan {
     /// Whether `every` happens after `step` updates.
     pub fn is_due(&self, every: Every, step: usize) -> bool {
         match every {
-            Every::Epochs(n) => self.ends_epoch(step) && (step / self.steps_per_epoch) % n == 0,
+            Every::Epochs(n) => {
+                self.ends_epoch(step) && (step / self.steps_per_epoch).is_multiple_of(n)
+            }
             Every::Steps(n) => step > 0 && step.is_multiple_of(n),
             Every::StepsOfEpoch(n) => {
                 let done = step - self.epoch_of(step) * self.steps_per_epoch;

@@ -3,6 +3,7 @@
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Writes the right checksum behind every whole chunk.
+#[expect(clippy::ptr_arg, reason = "the type of every repair")]
 pub(super) fn repair(input: &mut Vec<u8>) {
     if !input.starts_with(SIGNATURE) {
         return;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use hearth_clip::spec::ClipSpec;
+use hearth_clip::registry::{NAMES, NOT_IN_THIS_RELEASE};
+use hearth_clip::spec::{self, Action, ClipSpec};
 use hearth_data::decode::{Limits, decode};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
 use hearth_data::{captions, inputs};
-use hearth_spec::Document;
+use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
 use super::png;
@@ -199,17 +200,30 @@ fn read_overrides(input: &[u8]) {
 
 /// Reading never panics, messages can be printed, and what was read survives writing.
 fn read_document(text: &str, overrides: &[String]) {
-    let parse = |text, overrides| Document::parse("fuzz.yaml", text, overrides, &|_| None);
-    match parse(text, overrides).and_then(|document| document.read::<ClipSpec>()) {
-        Err(problems) => assert!(problems.to_string().starts_with("error")),
-        Ok(spec) => {
-            let written = hearth_spec::to_yaml(&spec);
-            let again = parse(&written, &[]).and_then(|document| document.read::<ClipSpec>());
-            let again =
-                again.unwrap_or_else(|problems| panic!("reading again:\n{written}\n{problems}"));
-            assert_eq!(written, hearth_spec::to_yaml(&again));
+    let (spec, document) = match parse(text, overrides) {
+        Ok(read) => read,
+        Err(problems) => return say(&problems),
+    };
+    for action in [Action::Train, Action::Evaluate, Action::Inference] {
+        match spec::check(&document, &spec, action, NAMES, NOT_IN_THIS_RELEASE) {
+            Ok(warnings) => assert!(warnings.iter().all(|warning| !warning.headline().is_empty())),
+            Err(problems) => say(&problems),
         }
     }
+    let written = hearth_spec::to_yaml(&spec);
+    match parse(&written, &[]) {
+        Ok((again, _)) => assert_eq!(written, hearth_spec::to_yaml(&again)),
+        Err(problems) => panic!("reading again what was written:\n{written}\n{problems}"),
+    }
+}
+
+fn parse(text: &str, overrides: &[String]) -> Result<(ClipSpec, Document), Diagnostics> {
+    let document = Document::parse("fuzz.yaml", text, overrides, &|_| None)?;
+    Ok((document.read::<ClipSpec>()?, document))
+}
+
+fn say(problems: &Diagnostics) {
+    assert!(problems.to_string().contains("error: "));
 }
 
 // Captions, list files, prompts

@@ -1,66 +1,79 @@
-//! JPEG through zune-jpeg: strictly first, leniently where that fails.
+//! JPEG with libjpeg-turbo's own arithmetic (in Rust), so that pixels are Pillow's.
 
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::errors::DecodeErrors;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use libjpeg_turbo_rs::{
+    ComponentInfo, DecodeLimits, DecodeWarning, Decoder, FrameHeader, JpegError, PixelFormat,
+};
 
 use super::{Limits, PictureError, check_size, format};
 use crate::picture::Picture;
-
-enum Failure {
-    /// Final: another attempt would refuse it as well.
-    Refused(PictureError),
-    Broken(DecodeErrors),
-}
 
 /// Decodes as libjpeg and Pillow do: what ends early is an error, what is odd but complete is not.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     if !reaches_end_marker(bytes) {
         return Err(PictureError::Truncated { format: format::JPEG });
     }
-    let strict = attempt(bytes, limits, true);
-    let result = match strict {
-        Err(Failure::Broken(_)) => attempt(bytes, limits, false),
-        result => result,
+    // Sizes are ours to refuse: in `check_size`, before the first allocation that depends on them.
+    let side = usize::from(u16::MAX);
+    let headers = DecodeLimits { max_width: side, max_height: side, ..DecodeLimits::default() };
+    let mut decoder = Decoder::new_with_limits(bytes, headers).map_err(failure)?;
+    let header = decoder.header();
+    let (width, height) = (u32::from(header.width), u32::from(header.height));
+    check_size(width, height, limits)?;
+    check_kind(header)?;
+    decoder.set_output_format(PixelFormat::Rgb);
+    // What Pillow only warns about, the decoder refuses at first; strictness has the faster loops.
+    let image = decoder.decode_image().or_else(|_| {
+        decoder.set_lenient(true);
+        decoder.decode_image()
+    });
+    let image = image.map_err(failure)?;
+    if let Some(found) = image.warnings.into_iter().find_map(unsupported) {
+        return Err(PictureError::Kind { found });
+    }
+    Picture::new(width, height, image.data)
+        .ok_or_else(|| damaged("the sizes contradict each other"))
+}
+
+/// Refuses what has no conversion to 8-bit RGB, and CMYK whose inks the decoder cannot scale.
+fn check_kind(header: &FrameHeader) -> Result<(), PictureError> {
+    let sampling = |part: &ComponentInfo| (part.horizontal_sampling, part.vertical_sampling);
+    let found = match header.components.as_slice() {
+        _ if header.precision != 8 => format!("a JPEG of {} bits", header.precision),
+        [_] | [_, _, _] => return Ok(()),
+        [c, m, y, k] => {
+            let (width, height) = sampling(c);
+            let fits = |(w, h)| w > 0 && h > 0 && width % w == 0 && height % h == 0;
+            if sampling(k) == (width, height) && fits(sampling(m)) && fits(sampling(y)) {
+                return Ok(());
+            }
+            "a CMYK JPEG with unusual sampling".to_owned()
+        }
+        parts => format!("a JPEG of {} components", parts.len()),
     };
-    result.map_err(|failure| match failure {
-        Failure::Refused(error) => error,
-        Failure::Broken(error) => {
-            PictureError::Damaged { format: format::JPEG, problem: error.to_string() }
-        }
-    })
+    Err(PictureError::Kind { found })
 }
 
-fn attempt(bytes: &[u8], limits: &Limits, strict: bool) -> Result<Picture, Failure> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(strict)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(failure)?;
-    let info = decoder.info().expect("the headers are decoded");
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    check_size(width, height, limits).map_err(Failure::Refused)?;
-    if !matches!(info.components, 1 | 3 | 4) {
-        let found = format!("a JPEG of {} components", info.components);
-        return Err(Failure::Refused(PictureError::Kind { found }));
+/// What the lenient decoder would rather paint grey than refuse.
+fn unsupported(warning: DecodeWarning) -> Option<String> {
+    match warning {
+        DecodeWarning::UnsupportedRecovered { detail } => Some(kind(&detail)),
+        _ => None,
     }
-    let mut pixels = vec![0; 3 * width as usize * height as usize];
-    decoder.decode_into(&mut pixels).map_err(failure)?;
-    Ok(Picture { width, height, pixels })
 }
 
-fn failure(error: DecodeErrors) -> Failure {
+fn failure(error: JpegError) -> PictureError {
     match error {
-        DecodeErrors::Unsupported(scheme) => {
-            let found = format!("a JPEG that needs another decoder ({scheme:?})");
-            Failure::Refused(PictureError::Kind { found })
-        }
-        error => Failure::Broken(error),
+        JpegError::Unsupported(scheme) => PictureError::Kind { found: kind(&scheme) },
+        error => damaged(&error.to_string()),
     }
+}
+
+fn kind(scheme: &str) -> String {
+    format!("a JPEG that needs another decoder ({scheme})")
+}
+
+fn damaged(problem: &str) -> PictureError {
+    PictureError::Damaged { format: format::JPEG, problem: problem.to_owned() }
 }
 
 /// True when an end-of-image marker follows the first scan. Segments before it are skipped: the
