@@ -6,16 +6,12 @@ use hearth_spec::Document;
 
 use crate::{
     error::ClipError,
-    experiment,
-    memory::{Work, estimate},
+    experiment, memory,
     setup::Setup,
     source::{training_data, validation_data},
     spec::{Action, ClipSpec},
     summary::grouped,
 };
-
-/// Memory of a vocabulary per byte of its compressed file, measured on Gemma's and BERT's.
-const TOKENIZER_GROWTH: f64 = 60.0;
 
 /// Checks a training spec without writing anything.
 pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
@@ -37,13 +33,7 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         let (_, report) = setup.model(&hearth_data::random::Key::new(0), &run.device)?;
         report.iter().for_each(|report| run.notice(&report.to_string()));
     }
-    let work = Work {
-        micro_batch: data.micro_batch(),
-        global_batch: data.global_batch(),
-        recompute: spec.train.grad_checkpointing,
-        tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
-    };
-    let estimate = estimate(&config, &work);
+    let estimate = memory::of_training(&spec, &setup, &data);
     let megabytes = |bytes: f64| grouped((bytes / 1e6).round() as usize);
 
     let mut lines = vec![

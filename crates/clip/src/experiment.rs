@@ -14,7 +14,8 @@ pub(crate) fn read(document: &Document, action: Action, run: &Run) -> Result<Cli
     let spec: ClipSpec = document.read()?;
     let (models, planned) = (registry::NAMES, registry::NOT_IN_THIS_RELEASE);
     for warning in spec::check(document, &spec, action, models, planned)? {
-        run.warn(&warning.headline());
+        let hints: String = warning.hints.iter().map(|hint| format!("; {hint}")).collect();
+        run.warn(&format!("{}{hints}", warning.headline()));
     }
     if action == Action::Train && spec.train.precision != Precision::Fp32 {
         run.notice(&format!(

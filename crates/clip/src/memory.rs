@@ -8,7 +8,7 @@ use burn::{module::Module, tensor::Device};
 use hearth_backbones::layers::{Activation, BlockConfig};
 use hearth_weights::parameters;
 
-use crate::model::ClipConfig;
+use crate::{dataset::TrainBatches, model::ClipConfig, setup::Setup, spec::ClipSpec};
 
 /// Bytes of a value.
 const FLOAT: f64 = 4.0;
@@ -19,15 +19,15 @@ const UPDATE_COPIES: f64 = 5.0;
 
 /// What a training is made of.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Work {
+struct Work {
     /// Pairs in memory at once.
-    pub(crate) micro_batch: usize,
+    micro_batch: usize,
     /// Pairs of a step, whose pixels are loaded together.
-    pub(crate) global_batch: usize,
+    global_batch: usize,
     /// Blocks keep their input only.
-    pub(crate) recompute: bool,
+    recompute: bool,
     /// Bytes of the tokenizer in memory.
-    pub(crate) tokenizer: f64,
+    tokenizer: f64,
 }
 
 /// Memory of a training in bytes.
@@ -48,8 +48,22 @@ impl Estimate {
     }
 }
 
+/// Memory of a vocabulary per byte of its compressed file, measured on Gemma's and BERT's.
+const TOKENIZER_GROWTH: f64 = 60.0;
+
+/// The peak of the training that a spec describes.
+pub(crate) fn of_training(spec: &ClipSpec, setup: &Setup, data: &TrainBatches) -> Estimate {
+    let work = Work {
+        micro_batch: data.micro_batch(),
+        global_batch: data.global_batch(),
+        recompute: spec.train.grad_checkpointing,
+        tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
+    };
+    estimate(&setup.config(), &work)
+}
+
 /// The peak of training `config`.
-pub(crate) fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
+fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
     let model = config.init(&Device::flex());
     let count = model.num_params() as f64;
     let largest = parameters(&model).iter().map(|p| p.len()).max().unwrap_or(0) as f64;
@@ -77,6 +91,14 @@ pub(crate) fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
         activations: FLOAT * (activations * pairs + logits).max(update),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
+}
+
+/// Bytes that the system can give; `None` where it does not tell.
+pub(crate) fn available() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024.0)
 }
 
 /// Values that one pair keeps in a tower.

@@ -14,7 +14,7 @@ use hearth_weights::{map_values, save};
 use crate::{
     dataset::EvalBatches,
     error::ClipError,
-    experiment, layouts,
+    experiment, layouts, memory,
     model::Clip,
     plan::{best, fingerprint, plan, rates},
     recipe,
@@ -38,11 +38,11 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let data = training_data(document, &spec, &setup, run)?;
     let validation = validation_data(&spec, &setup, run)?;
 
+    warn_of_memory(&memory::of_training(&spec, &setup, &data), run);
+
     let key = Key::new(seed(&spec, run));
     let (model, report) = setup.model(&key, &run.device.clone().autodiff())?;
-    if let Some(report) = &report {
-        run.notice(&report.to_string());
-    }
+    report.iter().for_each(|report| run.notice(&report.to_string()));
     let mut model = freeze(model, &spec);
     if resumed.is_none() {
         model = calibrate(model, &spec);
@@ -92,6 +92,19 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         _ => Vec::new(),
     };
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
+}
+
+/// Says so where the training will hardly fit: the system would end it without a word.
+fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
+    if let Some(available) = memory::available().filter(|available| *available < estimate.total()) {
+        run.warn(&format!(
+            "this training needs about {:.1} GB of memory, {:.1} GB are available: lower \
+             `dataset.train.batch_size`, raise `hearth.train.micro_batches` or set \
+             `train.grad_checkpointing: true`",
+            estimate.total() / 1e9,
+            available / 1e9
+        ));
+    }
 }
 
 /// The checkpoint that this run continues: named by the spec, else the newest of its folder.

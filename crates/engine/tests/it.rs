@@ -4,7 +4,7 @@
 
 mod it {
     pub(crate) mod contrast;
-    pub(crate) mod loop_;
     pub(crate) mod optimizers;
     pub(crate) mod toy;
+    pub(crate) mod training;
 }

@@ -236,3 +236,18 @@ hearth: {model: {tokenizer: /secret}}
     assert_eq!(portable, expected.portable());
     assert_eq!(read(&portable, &[]), expected);
 }
+
+#[test]
+fn the_specs_of_the_repository_are_sound() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../configs/clip");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            let document = Document::load(&path, &[]).unwrap_or_else(|err| panic!("{err}"));
+            document.read::<ClipSpec>().unwrap_or_else(|err| panic!("{err}"));
+            read += 1;
+        }
+    }
+    assert!(read >= 4, "{read} specs");
+}

@@ -1,5 +1,7 @@
 //! Update rules against numbers computed by hand or by the reference.
 
+use std::{collections::BTreeSet, fs, path::Path};
+
 use burn::{
     module::{Module, Param},
     optim::GradientsParams,
@@ -77,4 +79,54 @@ fn lamb_with_decay_moves_by_the_norm_of_the_parameter() {
         expected.iter_mut().zip(&update).for_each(|(value, u)| *value -= 0.1 * trust * u);
     }
     assert_close(&steps(Rule::Lamb, 0.2, 2), &expected);
+}
+
+/// Three steps of four tensors, two of them with clipped gradients, as Apex `FusedLAMB` takes them;
+/// `tests/golden/clip_models/README.md` states its conventions.
+#[test]
+fn lamb_follows_apex() {
+    #[derive(Module, Debug)]
+    struct Tensors {
+        values: Vec<Param<Tensor<1>>>,
+    }
+
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/clip_models/lamb.json");
+    let golden: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let floats = |value: &serde_json::Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    };
+    let vector = |values: Vec<f64>, device: &Device| {
+        let values: Vec<f32> = values.into_iter().map(|v| v as f32).collect();
+        let shape = [values.len()];
+        Tensor::<1>::from_data(TensorData::new(values, shape), device)
+    };
+    let device = Device::flex().autodiff();
+    let tensors = golden["tensors"].as_object().unwrap();
+    let start = tensors.values().map(|tensor| vector(floats(&tensor["start"]), &device));
+    let mut model = Tensors { values: start.map(Param::from_tensor).collect() };
+    let groups = tensors.values().enumerate().map(|(i, tensor)| ParameterGroup {
+        name: "one",
+        rate: tensor["lr"].as_f64().unwrap(),
+        weight_decay: tensor["decay"].as_f64().unwrap(),
+        parameters: BTreeSet::from([format!("values.{i}")]),
+    });
+    let betas = floats(&golden["betas"]);
+    let eps = golden["eps"].as_f64().unwrap();
+    let config = OptimizerConfig { rule: Rule::Lamb, betas: [betas[0], betas[1]], eps };
+    let mut optimizer = Optimizer::new(config, groups.collect(), &model, &device);
+
+    for step in golden["steps"].as_array().unwrap() {
+        let mut grads = GradientsParams::new();
+        for (name, param) in tensors.keys().zip(&model.values) {
+            grads.register(param.id, vector(floats(&step["grads"][name]), &Device::flex()));
+        }
+        model = optimizer.step(model, grads, 1.0);
+        for (name, param) in tensors.keys().zip(&model.values) {
+            let found: Vec<f32> = param.val().into_data().try_to_vec().unwrap();
+            for (found, expected) in found.iter().zip(floats(&step["weights"][name])) {
+                assert!((f64::from(*found) - expected).abs() < 1e-6, "{name}: {found} {expected}");
+            }
+        }
+    }
 }
