@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hearth_weights::WeightsFile;
+
 use super::{session::run, shapes::workspace};
 
 const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
@@ -213,6 +215,21 @@ fn several_gpus_become_micro_batches_of_one_global_batch() {
     };
     let (one, two) = (loss("one"), loss("two"));
     assert!((one - two).abs() < 1e-4 * one, "{one} {two}");
+}
+
+#[test]
+fn a_frozen_tower_stays_as_it_is() {
+    let folder = workspace();
+    let folder = folder.path();
+    let frozen = "model.freeze_vision_encoder=true";
+    succeed(folder, &["-e", "spec.yaml", frozen, "train.checkpoint_interval=1"]);
+    let open = |name: &str| WeightsFile::open(folder.join("out/train").join(name)).unwrap();
+    let first = open("model_epoch_000_step_00001.safetensors");
+    let last = open("model_epoch_002_step_00018.safetensors");
+    for name in first.names() {
+        let same = first.read_f32(name).unwrap() == last.read_f32(name).unwrap();
+        assert_eq!(same, name.starts_with("visual."), "{name}");
+    }
 }
 
 #[test]
