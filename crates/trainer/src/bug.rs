@@ -3,32 +3,27 @@
 use std::{
     any::Any,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use hearth_engine::Failure;
 
-use crate::{
-    console::Console,
-    failure::{Failed, exit},
-};
+use crate::failure::{Failed, exit};
 
-/// Makes panics of all threads appear on `console` instead of Rust's own text.
-pub(crate) fn report_panics_on(console: &Arc<Console>) {
-    let console = Arc::clone(console);
-    // One broken thread often breaks the others: the first tells the story.
-    let told = AtomicBool::new(false);
-    panic::set_hook(Box::new(move |info| {
-        if !told.swap(true, Ordering::SeqCst) {
-            console.last_words(&report(info));
-        }
-    }));
+/// The report of the newest panic, until someone tells it.
+static NEWEST: Mutex<String> = Mutex::new(String::new());
+
+/// Keeps what panics say instead of printing it: libraries that decode hostile files may panic, and
+/// are caught and answered with an error of the data. Only what reaches [`guarded`] is a bug.
+pub(crate) fn keep_panics() {
+    panic::set_hook(Box::new(|info| *newest() = report(info)));
 }
 
-/// Runs `work`; a panic in it becomes an error, already told by the hook.
+fn newest() -> MutexGuard<'static, String> {
+    NEWEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work`; a panic in it becomes an error that says so.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
     // What `work` touches is dropped or only written to for its last line afterwards.
     panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
@@ -36,7 +31,7 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Failed>) -> Result<T, 
             exit_code: exit::OTHER,
             class: Failure::Other,
             reason: format!("this is a bug: {}", text_of(&*payload)),
-            report: String::new(),
+            report: std::mem::take(&mut *newest()),
         })
     })
 }

@@ -38,19 +38,6 @@ impl Console {
         });
     }
 
-    /// Prints `text` from a panic hook, where this thread may hold the bar already.
-    pub(crate) fn last_words(&self, text: &str) {
-        match self.bar.try_lock() {
-            Ok(bar) => {
-                drop(bar);
-                self.line(text);
-            }
-            Err(_) => {
-                let _ = writeln!(io::stderr().lock(), "{text}");
-            }
-        }
-    }
-
     /// Prints `text` unless the level is quieter than `level`.
     pub(crate) fn line_at(&self, level: Level, text: &str) {
         if self.level >= level {

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     };
     let level = arguments.level(std::env::var("TAO_LOGGING_LEVEL").ok().as_deref());
     let console = Console::new(level);
-    bug::report_panics_on(&console);
+    bug::keep_panics();
     logging::init(&console, level);
     match answer(&arguments, &console) {
         Ok(()) => ExitCode::SUCCESS,
