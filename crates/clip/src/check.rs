@@ -30,8 +30,8 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let model = config.init(&Device::flex());
     if setup.weights.is_some() {
         // Compares every name and shape with the file, and reads its values once.
-        let (_, report) = setup.model(&hearth_data::random::Key::new(0), &run.device)?;
-        report.iter().for_each(|report| run.notice(&report.to_string()));
+        let (_, reports) = setup.model(&hearth_data::random::Key::new(0), &run.device)?;
+        reports.iter().for_each(|report| run.notice(&report.to_string()));
     }
     let estimate = memory::of_training(&spec, &setup, &data);
     let megabytes = |bytes: f64| grouped((bytes / 1e6).round() as usize);

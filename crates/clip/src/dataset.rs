@@ -7,6 +7,7 @@ use hearth_data::{
     captions::Pair,
     decode::{Limits, decode, read_bytes, read_picture},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
+    picture::Picture,
     random::Key,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
@@ -15,7 +16,11 @@ use hearth_data::{
 use hearth_engine::{BatchIter, Batches};
 use rayon::prelude::*;
 
-use crate::{parts::Identity, task::Batch};
+use crate::{
+    parts::Identity,
+    pictures::{Pictures, Prepared, position_crop},
+    task::Batch,
+};
 
 /// Pairs that are read when they are needed.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct CaptionedPictures {
     pub(crate) picture: PictureRecipe,
     /// Random changes in front of it; none in evaluation.
     pub(crate) augmentation: Option<Augmentation>,
+    /// Whether each picture sees a random part of the position table (C-RADIO in training).
+    pub(crate) position_crops: bool,
     /// Captions to ids.
     pub(crate) tokenizer: Arc<Tokenizer>,
 }
@@ -35,8 +42,8 @@ pub(crate) struct CaptionedPictures {
 pub(crate) struct Sample {
     /// The picture as the user knows it.
     pub(crate) name: String,
-    /// [3, S, S].
-    pub(crate) pixels: Vec<f32>,
+    /// The picture.
+    pub(crate) picture: Prepared,
     /// [C].
     pub(crate) ids: Vec<i32>,
 }
@@ -79,19 +86,28 @@ impl Dataset for CaptionedPictures {
         let picture = stages
             .time(Stage::Decode, || decode(&bytes, &limits))
             .map_err(|problem| problem.in_file(image))?;
-        let pixels = stages.time(Stage::Transform, || match &self.augmentation {
-            Some(augmentation) => {
-                let drawn = augmentation.draw(key, picture.width, picture.height);
-                self.picture.normalise(&augmentation.apply(&picture, &drawn, self.picture.size))
-            }
-            None => self.picture.apply(&picture),
-        });
+        let picture = stages.time(Stage::Transform, || self.prepare(&picture, key));
         let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(caption))?;
-        Ok(Sample { name: self.name(index), pixels, ids })
+        Ok(Sample { name: self.name(index), picture, ids })
     }
 
     fn name(&self, index: usize) -> String {
         self.pairs[index].image.display().to_string()
+    }
+}
+
+impl CaptionedPictures {
+    fn prepare(&self, picture: &Picture, key: &Key) -> Prepared {
+        let mut prepared = match &self.augmentation {
+            Some(augmentation) => {
+                let drawn = augmentation.draw(key, picture.width, picture.height);
+                let picture = augmentation.apply(picture, &drawn, self.picture.size);
+                Prepared { pixels: self.picture.normalise(&picture), grid: None, crop: None }
+            }
+            None => Prepared::new(&self.picture, picture),
+        };
+        prepared.crop = self.position_crops.then(|| position_crop(key));
+        prepared
     }
 }
 
@@ -238,10 +254,10 @@ fn check_pictures(dataset: &CaptionedPictures) -> Result<(), DataError> {
 }
 
 fn collate(samples: &[Sample]) -> Batch {
-    let mut batch = Batch::default();
+    let pictures = Pictures::collate(samples.iter().map(|sample| &sample.picture));
+    let mut batch = Batch { pictures, ..Batch::default() };
     for sample in samples {
         batch.names.push(sample.name.clone());
-        batch.pixels.extend_from_slice(&sample.pixels);
         batch.ids.extend_from_slice(&sample.ids);
     }
     batch

@@ -33,6 +33,14 @@ pub enum ClipError {
         /// What is wrong.
         reason: String,
     },
+    /// A C-RADIO checkpoint that is not what the spec asks for.
+    #[error("{}: this C-RADIO file cannot be used: {reason}", .path.display())]
+    Radio {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The tokenizer produces ids that the model has no embedding for.
     #[error("{}: the tokenizer has ids up to {}, `{model_type}` embeds {needed}", .tokenizer.display(), .found - 1)]
     Vocabulary {

@@ -25,8 +25,8 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         run.status.loading(path);
     }
     let data = validation_data(&spec, &setup, run)?.expect("`experiment::read` asks for data");
-    let (model, report) = setup.model(&Key::new(0), &run.device)?;
-    if let Some(report) = &report {
+    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    for report in &reports {
         run.notice(&report.to_string());
     }
     experiment::write(&spec, run)?;

@@ -26,6 +26,7 @@ use crate::{
     experiment,
     model::Clip,
     parts::{Identity, Parts, Record},
+    pictures::{Pictures, Prepared},
     setup::Setup,
     spec::{Action, ClipSpec},
     summary,
@@ -39,11 +40,9 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Inference, run)?;
     let checkpoint = spec.weights(Action::Inference);
     let setup = Setup::new(document, &spec, checkpoint, run)?;
-    let (model, report) = setup.model(&Key::new(0), &run.device)?;
-    if let (Some(path), Some(report)) = (checkpoint, &report) {
-        run.status.loading(path);
-        run.notice(&report.to_string());
-    }
+    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    checkpoint.iter().for_each(|path| run.status.loading(path));
+    reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 
     let job = Job { model, setup: &setup, run, batch: spec.inference.batch_size };
@@ -77,11 +76,10 @@ impl Job<'_> {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
 
         let size = self.setup.recipe.picture.size as usize;
-        let dataset = Pictures { paths, recipe: self.setup.recipe.picture.clone() };
-        self.embed(Kind::Images, &names, dataset, spec.inference.num_workers, |values| {
-            let shape = [values.len() / (3 * size * size), 3, size, size];
-            let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.run.device);
-            self.model.embed_images(images, false)
+        let dataset = PictureFiles { paths, recipe: self.setup.recipe.picture.clone() };
+        self.embed(Kind::Images, &names, dataset, spec.inference.num_workers, |pictures| {
+            let pictures = Pictures::collate(pictures.iter());
+            self.model.embed_images(pictures.images(size, &self.run.device), false)
         })
     }
 
@@ -91,18 +89,19 @@ impl Job<'_> {
         let tokenizer = Arc::clone(&self.setup.tokenizer);
         let dataset = Prompts { prompts: prompts.clone(), tokenizer };
         self.embed(Kind::Texts, &prompts, dataset, 0, |ids| {
-            let shape = [ids.len() / length, length];
-            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.run.device);
+            let shape = [ids.len(), length];
+            let ids = TensorData::new(ids.concat(), shape);
+            let ids = Tensor::<2, Int>::from_data(ids, &self.run.device);
             self.model.embed_texts(ids, false)
         })
     }
 
     /// Embeds what is not in the part file yet, then assembles the HDF5 file from it.
-    fn embed<T: Clone + Send + 'static>(
+    fn embed<T: Send + 'static>(
         &self,
         kind: Kind,
         names: &[String],
-        dataset: impl Dataset<Sample = Option<Vec<T>>>,
+        dataset: impl Dataset<Sample = Option<T>>,
         threads: usize,
         forward: impl Fn(Vec<T>) -> Tensor<2>,
     ) -> Result<String, ClipError> {
@@ -126,16 +125,17 @@ impl Job<'_> {
         for samples in loader.batches(plan, first_batch) {
             let samples = samples?;
             let first = parts.finished();
-            let readable: Vec<T> = samples.iter().flatten().flatten().cloned().collect();
+            let present: Vec<bool> = samples.iter().map(Option::is_some).collect();
+            let readable: Vec<T> = samples.into_iter().flatten().collect();
             let mut rows = match readable.is_empty() {
                 true => Vec::new(),
                 false => values(forward(readable)),
             }
             .into_iter();
-            let records: Vec<Record> = (samples.iter().enumerate())
-                .map(|(i, sample)| Record {
+            let records: Vec<Record> = (present.iter().enumerate())
+                .map(|(i, present)| Record {
                     index: (first + i) as u64,
-                    row: sample.as_ref().map(|_| rows.by_ref().take(width).collect()),
+                    row: present.then(|| rows.by_ref().take(width).collect()),
                 })
                 .collect();
             parts.append(&records)?;
@@ -197,13 +197,13 @@ impl Job<'_> {
 }
 
 /// Pictures without captions; one that cannot be read is `None`, as TAO leaves it out.
-struct Pictures {
+struct PictureFiles {
     paths: Vec<PathBuf>,
     recipe: PictureRecipe,
 }
 
-impl Dataset for Pictures {
-    type Sample = Option<Vec<f32>>;
+impl Dataset for PictureFiles {
+    type Sample = Option<Prepared>;
 
     fn len(&self) -> usize {
         self.paths.len()
@@ -217,7 +217,10 @@ impl Dataset for Pictures {
     ) -> Result<Self::Sample, DataError> {
         let path = &self.paths[index];
         match stages.time(Stage::Decode, || read_picture(path, &Limits::default())) {
-            Ok(picture) => Ok(Some(stages.time(Stage::Transform, || self.recipe.apply(&picture)))),
+            Ok(picture) => {
+                let prepare = || Prepared::new(&self.recipe, &picture);
+                Ok(Some(stages.time(Stage::Transform, prepare)))
+            }
             Err(error) => {
                 tracing::warn!("{error}; left out");
                 Ok(None)

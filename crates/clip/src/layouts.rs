@@ -5,20 +5,32 @@
 //!
 //! [`Clip`]: crate::model::Clip
 
+pub(crate) mod radio;
+
 use hearth_weights::{KeyMap, Rule};
 
-use crate::registry::Family;
+use crate::{recipe::Recipe, registry::Family};
 
 /// All layouts that are read; one that asks for more names stands before one that asks for less.
 pub fn all() -> Vec<KeyMap> {
     vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()]
 }
 
-/// The layout in which models of a family are saved: that of its public checkpoints.
-pub fn public(family: Family) -> KeyMap {
-    match family {
-        Family::SigLip2 => transformers_siglip(),
-        Family::NvClip | Family::OpenAi | Family::Tiny => open_clip(),
+/// Files that hold a text tower, alone or beside others.
+pub fn text_towers() -> Vec<KeyMap> {
+    let [transformers, _] = radio::text("text_model.");
+    let [_, open_clip] = radio::text("");
+    let [_, custom] = radio::text("text.");
+    vec![transformers, open_clip, custom, transformers_clip(), open_clip_timm()]
+}
+
+/// The layout in which models of a family are saved: that of its public checkpoints, for C-RADIO that
+/// of TAO's.
+pub(crate) fn public(recipe: &Recipe) -> KeyMap {
+    match (recipe.family(), &recipe.radio) {
+        (Family::SigLip2, _) => transformers_siglip(),
+        (Family::Radio, Some(numbers)) => radio::whole(numbers),
+        _ => open_clip(),
     }
 }
 

@@ -18,7 +18,9 @@ pub mod layouts;
 mod memory;
 pub mod model;
 mod parts;
+pub mod pictures;
 mod plan;
+pub mod radio;
 mod recipe;
 pub mod registry;
 mod resize;
@@ -29,6 +31,7 @@ pub mod spec;
 mod summary;
 pub mod task;
 mod train;
+pub mod vision;
 
 pub use check::check;
 pub use error::ClipError;

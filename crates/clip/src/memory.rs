@@ -24,6 +24,8 @@ struct Work {
     micro_batch: usize,
     /// Pairs of a step, whose pixels are loaded together.
     global_batch: usize,
+    /// Patches of a picture.
+    patches: usize,
     /// Blocks keep their input only.
     recompute: bool,
     /// Bytes of the tokenizer in memory.
@@ -53,13 +55,15 @@ const TOKENIZER_GROWTH: f64 = 60.0;
 
 /// The peak of the training that a spec describes.
 pub(crate) fn of_training(spec: &ClipSpec, setup: &Setup, data: &TrainBatches) -> Estimate {
+    let config = setup.config();
     let work = Work {
         micro_batch: data.micro_batch(),
         global_batch: data.global_batch(),
+        patches: setup.recipe.patches(config.vision.patch_size()),
         recompute: spec.train.grad_checkpointing,
         tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
     };
-    estimate(&setup.config(), &work)
+    estimate(&config, &work)
 }
 
 /// The peak of training `config`.
@@ -70,7 +74,7 @@ fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
     let pairs = work.micro_batch as f64;
 
     let towers = [
-        (&config.vision.block, config.vision.depth, config.vision.num_tokens()),
+        (config.vision.block(), config.vision.depth(), config.vision.num_tokens(work.patches)),
         (&config.text.block, config.text.depth, config.text.context_length),
     ];
     let activations: f64 = towers
@@ -78,7 +82,7 @@ fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
         .map(|(block, depth, tokens)| tower(block, *depth, *tokens, work.recompute))
         .sum();
 
-    let pixels = 3.0 * (config.vision.image_size as f64).powi(2);
+    let pixels = 3.0 * (work.patches * config.vision.patch_size().pow(2)) as f64;
     // Two batches on their way, one in use on the host, one on the device and cut into patches.
     let loading = 3.0 * work.global_batch as f64 * pixels + 2.0 * pairs * pixels;
 

@@ -1,5 +1,7 @@
 //! From a spec to a model with its tokenizer: which recipe, which weights, and whether they agree.
 
+mod radio;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -9,7 +11,11 @@ use std::{
 
 use burn::tensor::Device;
 use hearth_backbones::layers::Activation;
-use hearth_data::{random::Key, tokenizer::Tokenizer};
+use hearth_data::{
+    random::Key,
+    tokenizer::Tokenizer,
+    transform::{PictureRecipe, ResizeMode},
+};
 use hearth_engine::{FileError, Run, contrastive::Contrast};
 use hearth_spec::Document;
 use hearth_weights::{KeyMap, LoadOptions, LoadReport, WeightsFile, load};
@@ -21,6 +27,7 @@ use crate::{
     layouts,
     model::{Clip, ClipConfig},
     parts::hex,
+    radio::Adaptor,
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
     resize::position_tables,
@@ -36,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) tokenizer: Arc<Tokenizer>,
     /// Weights to start from; none where the model is drawn.
     pub(crate) weights: Option<WeightsFile>,
+    /// The text tower's where they are in a file of their own (C-RADIO).
+    text_weights: Option<WeightsFile>,
 }
 
 impl Setup {
@@ -49,19 +58,23 @@ impl Setup {
     ) -> Result<Self, ClipError> {
         let weights = weights.map(|path| open(path, run)).transpose()?;
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
+        let mut text_weights = None;
         let (recipe, tokenizer) = match carried {
             Some((recipe, tokenizer)) => {
                 check_agreement(document, spec, &recipe, &tokenizer)?;
                 (recipe, tokenizer)
             }
             None => {
-                let recipe = from_spec(document, spec, weights.as_ref(), run)?;
-                let path = tokenizer_path(document, spec, weights.as_ref())?;
+                let path = spec.hearth.model.text_weights.as_deref().map(Path::new);
+                text_weights = path.map(|path| open(path, run)).transpose()?;
+                let files = [text_weights.as_ref(), weights.as_ref()];
+                let recipe = from_spec(document, spec, files, run)?;
+                let path = tokenizer_path(document, spec, files)?;
                 let tokenizer = Tokenizer::load(&path, recipe.text.clone())?;
                 (recipe, tokenizer)
             }
         };
-        let setup = Self { recipe, tokenizer: Arc::new(tokenizer), weights };
+        let setup = Self { recipe, tokenizer: Arc::new(tokenizer), weights, text_weights };
         setup.check_vocabulary()?;
         Ok(setup)
     }
@@ -71,12 +84,15 @@ impl Setup {
         &self,
         key: &Key,
         device: &Device,
-    ) -> Result<(Clip, Option<LoadReport>), ClipError> {
+    ) -> Result<(Clip, Vec<LoadReport>), ClipError> {
         let config = self.config();
         let calibration = Calibration::of(self.recipe.contrast);
         let Some(weights) = &self.weights else {
-            return Ok((init::draw(&config, calibration, key, device), None));
+            return Ok((init::draw(&config, calibration, key, device), Vec::new()));
         };
+        if let Some(numbers) = &self.recipe.radio {
+            return self.radio_model(numbers, weights, key, device);
+        }
         let layouts = layouts::all();
         let map = KeyMap::recognise(&layouts, weights)?;
         let options = LoadOptions {
@@ -89,12 +105,12 @@ impl Setup {
         let fresh = report.fresh.clone();
         let model =
             init::draw_some(model, calibration, key, |name| fresh.iter().any(|f| f == name));
-        Ok((model, Some(report)))
+        Ok((model, vec![report]))
     }
 
     /// What the model type shares with others.
     pub(crate) fn family(&self) -> Family {
-        registry::model_type(&self.recipe.model_type).map_or(Family::Tiny, |found| found.family)
+        self.recipe.family()
     }
 
     /// The numbers of the towers.
@@ -110,7 +126,8 @@ impl Setup {
     /// SHA-256 of the files of the weights.
     pub(crate) fn weights_digest(&self) -> Result<String, ClipError> {
         let mut hash = Sha256::new();
-        for path in self.weights.iter().flat_map(WeightsFile::files) {
+        let files = self.weights.iter().chain(&self.text_weights);
+        for path in files.flat_map(WeightsFile::files) {
             add_file(&mut hash, path).map_err(FileError::at("read this file", path))?;
         }
         Ok(hex(&hash.finalize()))
@@ -160,18 +177,53 @@ pub(crate) fn open(path: &Path, run: &Run) -> Result<WeightsFile, ClipError> {
     Ok(WeightsFile::open(path)?)
 }
 
-/// The recipe that a spec describes; what it leaves open follows the model type.
+/// The recipe that a spec describes; what it leaves open follows the model type and the files, that of
+/// a text tower first.
 fn from_spec(
     document: &Document,
     spec: &ClipSpec,
-    weights: Option<&WeightsFile>,
+    [text_weights, weights]: [Option<&WeightsFile>; 2],
     run: &Run,
 ) -> Result<Recipe, ClipError> {
     let found =
         registry::model_type(&spec.model.kind).expect("`experiment::read` checked the name");
+    let mut picture = picture_recipe(document, spec, &found)?;
+    let mut text = found.text.clone();
+    let mut radio = None;
+    if found.family == Family::Radio {
+        let (numbers, normalisation) = radio::describe(document, spec, weights, text_weights)?;
+        if let Some([mean, std]) = normalisation {
+            (picture.mean, picture.std) = (mean, std);
+        }
+        text = numbers.adaptor.text_recipe();
+        text.context_length = numbers.text.context_length;
+        radio = Some(numbers);
+    }
+    text.canonicalize = spec.model.canonicalize_text;
+    Ok(Recipe {
+        model_type: found.name.to_owned(),
+        activation: activation(&found, weights, run)?,
+        picture,
+        text,
+        contrast: contrast(spec),
+        radio,
+        logit_scale_ceiling: LOGIT_SCALE_CEILING,
+    })
+}
+
+/// The type's preparation of pictures, with what the spec may change.
+fn picture_recipe(
+    document: &Document,
+    spec: &ClipSpec,
+    found: &ModelType,
+) -> Result<PictureRecipe, ClipError> {
     let mut picture = found.picture.clone();
+    if let ResizeMode::PatchBudget { patch, budget } = &mut picture.resize {
+        *budget = spec.hearth.model.max_num_patches as u32;
+        picture.size = budget.isqrt() * *patch;
+    }
     if document.is_written("model.image_size") && found.family != Family::SigLip2 {
-        let (size, patch) = (spec.model.image_size, found.config.vision.patch_size);
+        let (size, patch) = (spec.model.image_size, found.config.vision.patch_size());
         if size == 0 || !size.is_multiple_of(patch) {
             let mut checks = document.check();
             let needed = format!("a multiple of {patch}, the patch size of `{}`", found.name);
@@ -180,16 +232,7 @@ fn from_spec(
         }
         picture.size = size as u32;
     }
-    let mut text = found.text.clone();
-    text.canonicalize = spec.model.canonicalize_text;
-    Ok(Recipe {
-        model_type: found.name.to_owned(),
-        activation: activation(&found, weights, run)?,
-        picture,
-        text,
-        contrast: contrast(spec),
-        logit_scale_ceiling: LOGIT_SCALE_CEILING,
-    })
+    Ok(picture)
 }
 
 /// The spec's loss.
@@ -209,8 +252,10 @@ fn activation(
     weights: Option<&WeightsFile>,
     run: &Run,
 ) -> Result<Activation, ClipError> {
-    let usual = found.config.vision.block.activation;
-    let Some(weights) = weights else { return Ok(usual) };
+    let usual = found.config.vision.block().activation;
+    let Some(weights) = weights.filter(|_| found.family != Family::Radio) else {
+        return Ok(usual);
+    };
     let published = published_activation(weights)?;
     if let Some(published) = published
         && published != usual
@@ -251,16 +296,16 @@ fn published_activation(weights: &WeightsFile) -> Result<Option<Activation>, Cli
 fn tokenizer_path(
     document: &Document,
     spec: &ClipSpec,
-    weights: Option<&WeightsFile>,
+    files: [Option<&WeightsFile>; 2],
 ) -> Result<PathBuf, ClipError> {
     if let Some(path) = &spec.hearth.model.tokenizer {
         return Ok(PathBuf::from(path));
     }
-    let beside = weights.map(|file| match file.path() {
+    let mut beside = files.into_iter().flatten().map(|file| match file.path() {
         path if path.is_dir() => path.to_owned(),
         path => path.parent().unwrap_or(Path::new(".")).to_owned(),
     });
-    if let Some(folder) = beside.filter(|folder| Tokenizer::is_in(folder)) {
+    if let Some(folder) = beside.find(|folder| Tokenizer::is_in(folder)) {
         return Ok(folder);
     }
     let mut checks = document.check();
@@ -298,6 +343,14 @@ fn check_agreement(
             spec.model.image_size,
             format!("{size}, as in the checkpoint"),
         );
+    }
+    let adaptor = spec.model.adaptor_name.as_deref().and_then(Adaptor::parse);
+    if let (Some(asked), Some(numbers)) = (adaptor, &recipe.radio)
+        && asked != numbers.adaptor
+    {
+        let found = spec.model.adaptor_name.as_deref().unwrap_or_default();
+        let needed = format!("that of the teacher `{}`, as in the checkpoint", numbers.teacher);
+        checks.error("model.adaptor_name", format!("`{found}`"), needed);
     }
     if written("model.canonicalize_text")
         && spec.model.canonicalize_text != recipe.text.canonicalize

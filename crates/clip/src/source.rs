@@ -42,7 +42,10 @@ pub(crate) fn training_data(
         checks.hint(format!("at most {} fit on {devices} device(s)", pairs.len() / devices));
         checks.into_result()?;
     }
-    let dataset = dataset(pairs, setup, augmentation(document, spec, setup, run));
+    let mut dataset = dataset(pairs, setup, augmentation(document, spec, setup, run));
+    dataset.position_crops = setup.family() == Family::Radio
+        && spec.hearth.train.position_crops
+        && !spec.model.freeze_vision_encoder;
     let micro_batches = devices * spec.hearth.train.micro_batches;
     let seed = spec.dataset.seed as u64;
     Ok(TrainBatches::new(dataset, train.num_workers, seed, global_batch, micro_batches))
@@ -74,6 +77,7 @@ pub(crate) fn shuffled(data: &EvalBatches) -> EvalBatches {
         pairs: pairs.collect(),
         picture: dataset.picture.clone(),
         augmentation: None,
+        position_crops: false,
         tokenizer: Arc::clone(&dataset.tokenizer),
     })
 }
@@ -87,6 +91,7 @@ fn dataset(
         pairs,
         picture: setup.recipe.picture.clone(),
         augmentation,
+        position_crops: false,
         tokenizer: Arc::clone(&setup.tokenizer),
     }
 }

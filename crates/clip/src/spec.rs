@@ -187,6 +187,7 @@ impl ClipSpec {
         spec.train.common.checkpointer.dirpath = None;
         spec.train.pretrained_model_path = None;
         spec.hearth.model.tokenizer = None;
+        spec.hearth.model.text_weights = None;
         hearth_spec::to_yaml(&spec)
     }
 }

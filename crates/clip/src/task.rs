@@ -14,7 +14,9 @@ use hearth_weights::parameters;
 
 use crate::{
     model::Clip,
+    pictures::Pictures,
     retrieval::{self, Pairs},
+    vision::Images,
 };
 
 /// The largest logit scale that training reaches by itself: a multiplier of 100.
@@ -25,8 +27,8 @@ pub const LOGIT_SCALE_CEILING: f32 = 4.605_170_2;
 pub struct Batch {
     /// Pictures as the user knows them.
     pub names: Vec<String>,
-    /// [B, 3, S, S], normalised.
-    pub pixels: Vec<f32>,
+    /// B pictures.
+    pub pictures: Pictures,
     /// [B, C].
     pub ids: Vec<i32>,
 }
@@ -36,7 +38,7 @@ pub struct Batch {
 pub struct ContrastiveTask {
     /// Which loss.
     pub contrast: Contrast,
-    /// S.
+    /// S; of no effect for NaFlex.
     pub image_size: usize,
     /// C.
     pub context_length: usize,
@@ -70,7 +72,7 @@ impl Task for ContrastiveTask {
 
     fn forward(&self, model: &Clip, batch: &Batch, _step: &Step) -> Embeddings {
         Embeddings {
-            images: model.embed_images(self.pixels(batch), self.recompute),
+            images: model.embed_images(self.images(batch), self.recompute),
             texts: model.embed_texts(self.ids(batch), self.recompute),
             logit_scale: model.logit_scale.val(),
             logit_bias: model.logit_bias.as_ref().map(Param::val),
@@ -113,7 +115,7 @@ impl Task for ContrastiveTask {
     }
 
     fn evaluate(&self, model: &Clip, batch: &Batch) -> Pairs {
-        let images = model.embed_images(self.pixels(batch), false);
+        let images = model.embed_images(self.images(batch), false);
         let [_, width] = images.dims();
         let texts = model.embed_texts(self.ids(batch), false);
         Pairs { width, images: values(images), texts: values(texts) }
@@ -129,15 +131,9 @@ impl Task for ContrastiveTask {
 }
 
 impl ContrastiveTask {
-    /// [B, 3, S, S] on the device.
-    pub fn pixels(&self, batch: &Batch) -> Tensor<4> {
-        let shape = [
-            batch.pixels.len() / (3 * self.image_size.pow(2)),
-            3,
-            self.image_size,
-            self.image_size,
-        ];
-        Tensor::from_data(TensorData::new(batch.pixels.clone(), shape), &self.device)
+    /// The pictures on the device.
+    pub fn images(&self, batch: &Batch) -> Images {
+        batch.pictures.images(self.image_size, &self.device)
     }
 
     /// [B, C] on the device.

@@ -41,8 +41,8 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     warn_of_memory(&memory::of_training(&spec, &setup, &data), run);
 
     let key = Key::new(seed(&spec, run));
-    let (model, report) = setup.model(&key, &run.device.clone().autodiff())?;
-    report.iter().for_each(|report| run.notice(&report.to_string()));
+    let (model, reports) = setup.model(&key, &run.device.clone().autodiff())?;
+    reports.iter().for_each(|report| run.notice(&report.to_string()));
     let mut model = freeze(model, &spec);
     if resumed.is_none() {
         model = calibrate(model, &spec);
@@ -59,7 +59,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let plan = plan(document, &spec, &data, key)?;
 
-    let layout = layouts::public(setup.family());
+    let layout = layouts::public(&setup.recipe);
     let metadata = recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable());
     let save_model = |model: &Clip, path: &Path| save(model, path, &layout, &metadata);
     let best = best(document, &spec, run)?;

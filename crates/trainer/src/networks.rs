@@ -124,7 +124,7 @@ impl From<ClipError> for Failed {
             ClipError::Weights(error) => error.into(),
             ClipError::Engine(error) => error.into(),
             ClipError::File(error) => error.into(),
-            ClipError::Recipe { .. } | ClipError::Vocabulary { .. } => {
+            ClipError::Recipe { .. } | ClipError::Radio { .. } | ClipError::Vocabulary { .. } => {
                 Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
             }
             ClipError::Hdf5 { .. } => Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints),

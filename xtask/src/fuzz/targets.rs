@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use hearth_clip::registry::{NAMES, NOT_IN_THIS_RELEASE};
+use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
 use hearth_data::decode::{Limits, decode};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
@@ -205,7 +205,7 @@ fn read_document(text: &str, overrides: &[String]) {
         Err(problems) => return say(&problems),
     };
     for action in [Action::Train, Action::Evaluate, Action::Inference] {
-        match spec::check(&document, &spec, action, NAMES, NOT_IN_THIS_RELEASE) {
+        match spec::check(&document, &spec, action, NAMES) {
             Ok(warnings) => assert!(warnings.iter().all(|warning| !warning.headline().is_empty())),
             Err(problems) => say(&problems),
         }

@@ -10,14 +10,12 @@ use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange};
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
 
-/// The warnings, or everything that speaks against running `action`. `models` are the types that can be built,
-/// `planned` those of a later release.
+/// The warnings, or everything that speaks against running `action`. `models` are the types that can be built.
 pub fn check(
     document: &Document,
     spec: &ClipSpec,
     action: Action,
     models: &[&str],
-    planned: &[&str],
 ) -> Result<Vec<Diagnostic>, Diagnostics> {
     let mut checks = document.check();
     checks.blocks(spec, action.blocks());
@@ -26,7 +24,7 @@ pub fn check(
     if models.contains(&name) {
         model(&mut checks, spec, action);
     } else {
-        unknown_model_type(&mut checks, name, models, planned);
+        unknown_model_type(&mut checks, name, models);
     }
     adaptor(&mut checks, spec);
     match action {
@@ -38,12 +36,8 @@ pub fn check(
 }
 
 /// The error for a `model.type` that is not among `models`.
-pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str], planned: &[&str]) {
-    if planned.contains(&name) {
-        checks.error("model.type", format!("`{name}`"), "a type of this release");
-    } else {
-        checks.error("model.type", format!("`{name}`"), "a known type").suggest(name, models);
-    }
+pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str]) {
+    checks.error("model.type", format!("`{name}`"), "a known type").suggest(name, models);
     if !models.is_empty() {
         checks.hint(format!("the types are {}", models.join(", ")));
     }

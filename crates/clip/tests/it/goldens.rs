@@ -20,7 +20,9 @@ use hearth_backbones::{
 use hearth_clip::{
     layouts,
     model::{Clip, ClipConfig},
+    pictures::Pictures,
     task::{Batch, ContrastiveTask, Rates, logit_scale_ceiling},
+    vision::TowerConfig,
 };
 use hearth_data::random::Key;
 use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
@@ -81,13 +83,14 @@ fn clip_of_transformers() {
 #[test]
 fn nv_clip_of_open_clip() {
     let mut config = classic(24, 1e-5, Activation::Gelu);
-    config.vision.image_size = 28;
-    config.vision.patch_size = 14;
-    config.vision.block.mlp_width = 128;
+    let vision = vit(&mut config);
+    vision.image_size = 28;
+    vision.patch_size = 14;
+    vision.block.mlp_width = 128;
+    vision.positions = VisionPositions::SinCos2d;
+    vision.norm_pre = false;
+    vision.pool = VisionPool::Mean;
     config.text.block.mlp_width = 128;
-    config.vision.positions = VisionPositions::SinCos2d;
-    config.vision.norm_pre = false;
-    config.vision.pool = VisionPool::Mean;
     config.text.causal = false;
     config.text.pool = TextPool::Last;
     config.logit_bias = true;
@@ -125,22 +128,34 @@ fn classic_clip_of_open_clip_with_both_activations() {
 
 fn siglip() -> ClipConfig {
     let mut config = classic(32, 1e-6, Activation::GeluTanh);
-    config.vision = VisionConfig {
-        class_token: false,
-        norm_pre: false,
-        patch_bias: true,
-        pool: VisionPool::Map,
-        projection: None,
-        ..config.vision
-    };
+    let vision = vit(&mut config);
+    vision.class_token = false;
+    vision.norm_pre = false;
+    vision.patch_bias = true;
+    vision.pool = VisionPool::Map;
+    vision.projection = None;
     config.text =
         TextConfig { causal: false, pool: TextPool::Last, projection_bias: true, ..config.text };
     config.logit_bias = true;
     config
 }
 
+fn vit(config: &mut ClipConfig) -> &mut VisionConfig {
+    match &mut config.vision {
+        TowerConfig::Vit(config) => config,
+        other => panic!("another tower: {other:?}"),
+    }
+}
+
 fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
-    let block = BlockConfig { width: 32, num_heads: 4, mlp_width: 64, activation, norm_eps };
+    let block = BlockConfig {
+        width: 32,
+        num_heads: 4,
+        mlp_width: 64,
+        activation,
+        norm_eps,
+        ..BlockConfig::default()
+    };
     let vision = VisionConfig {
         image_size: 32,
         patch_size: 8,
@@ -163,7 +178,7 @@ fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfi
         projection: embed_dim,
         projection_bias: false,
     };
-    ClipConfig { vision, text, logit_bias: false }
+    ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: false }
 }
 
 fn check(case: &Case) {
@@ -179,7 +194,7 @@ fn check(case: &Case) {
     let inputs = open(&format!("{}.expected", case.of));
     let batch = Batch {
         names: Vec::new(),
-        pixels: inputs.read_f32("pixels").unwrap(),
+        pictures: Pictures { pixels: inputs.read_f32("pixels").unwrap(), ..Pictures::default() },
         ids: inputs.read_i64("ids").unwrap().into_iter().map(|id| id as i32).collect(),
     };
     let task = task(case, &model);
@@ -196,7 +211,7 @@ fn check(case: &Case) {
 fn task(case: &Case, model: &Clip) -> ContrastiveTask {
     ContrastiveTask {
         contrast: case.contrast,
-        image_size: case.config.vision.image_size,
+        image_size: vit(&mut case.config.clone()).image_size,
         context_length: case.config.text.context_length,
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
