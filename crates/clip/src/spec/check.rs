@@ -74,17 +74,32 @@ fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
     }
 }
 
+/// The keys that belong to some types only.
 fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let name = spec.model.kind.as_str();
+    let needed = "`siglip` or `clip` with C-RADIO";
     match spec.model.adaptor_name.as_deref() {
-        None if spec.model.kind.starts_with("c-radio") => {
-            checks.error("model.adaptor_name", "no value", "`siglip` or `clip` with C-RADIO");
+        None if name.starts_with("c-radio") => {
+            checks.error("model.adaptor_name", "no value", needed);
         }
-        Some(name) if !ADAPTORS.contains(&name) => {
+        Some(adaptor) if name.starts_with("c-radio") && !ADAPTORS.contains(&adaptor) => {
+            checks.error("model.adaptor_name", format!("`{adaptor}`"), needed);
+        }
+        Some(adaptor) if !ADAPTORS.contains(&adaptor) => {
             checks
-                .warn("model.adaptor_name", format!("unknown adaptor `{name}`"))
+                .warn("model.adaptor_name", format!("unknown adaptor `{adaptor}`"))
                 .hint("C-RADIO knows `siglip` and `clip`; other models ignore the key");
         }
         _ => {}
+    }
+    for (key, belongs, types) in [
+        ("hearth.model.text_weights", name.starts_with("c-radio"), "C-RADIO types"),
+        ("hearth.train.position_crops", name.starts_with("c-radio"), "C-RADIO types"),
+        ("hearth.model.max_num_patches", name.ends_with("naflex"), "types that end in `naflex`"),
+    ] {
+        if !belongs && checks.document().is_written(key) {
+            checks.warn(key, format!("not used: it belongs to {types}, not to `{name}`"));
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use burn::{
 };
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
+    naflex::NaflexConfig,
+    positions::Grid,
     text::{TextConfig, TextPool},
     vit::{VisionConfig, VisionPool, VisionPositions},
 };
@@ -47,6 +49,26 @@ fn siglip_of_transformers() {
         name: "siglip_hf",
         of: "siglip_hf",
         config: siglip(),
+        contrast: Contrast::SigLip,
+        gradients: &[Contrast::SigLip, Contrast::Clip],
+        steps: true,
+    };
+    check(&case);
+}
+
+#[test]
+fn naflex_of_transformers() {
+    let mut config = siglip();
+    config.vision = TowerConfig::Naflex(NaflexConfig {
+        patch_size: 8,
+        table_side: 4,
+        depth: 2,
+        block: config.vision.block().clone(),
+    });
+    let case = Case {
+        name: "naflex_hf",
+        of: "naflex_hf",
+        config,
         contrast: Contrast::SigLip,
         gradients: &[Contrast::SigLip, Contrast::Clip],
         steps: true,
@@ -147,6 +169,14 @@ fn vit(config: &mut ClipConfig) -> &mut VisionConfig {
     }
 }
 
+/// Of no effect for NaFlex.
+fn image_size(config: &ClipConfig) -> usize {
+    match &config.vision {
+        TowerConfig::Vit(config) => config.image_size,
+        _ => 0,
+    }
+}
+
 fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
     let block = BlockConfig {
         width: 32,
@@ -194,7 +224,11 @@ fn check(case: &Case) {
     let inputs = open(&format!("{}.expected", case.of));
     let batch = Batch {
         names: Vec::new(),
-        pictures: Pictures { pixels: inputs.read_f32("pixels").unwrap(), ..Pictures::default() },
+        pictures: Pictures {
+            pixels: inputs.read_f32("pixels").unwrap(),
+            grids: grids(&inputs),
+            crops: Vec::new(),
+        },
         ids: inputs.read_i64("ids").unwrap().into_iter().map(|id| id as i32).collect(),
     };
     let task = task(case, &model);
@@ -208,10 +242,20 @@ fn check(case: &Case) {
     }
 }
 
+/// Patches of each picture, where the fixture has them.
+fn grids(inputs: &WeightsFile) -> Vec<Grid> {
+    if inputs.entry("grids").is_none() {
+        return Vec::new();
+    }
+    let sides = inputs.read_i64("grids").unwrap();
+    let grid = |pair: &[i64]| Grid { rows: pair[0] as usize, columns: pair[1] as usize };
+    sides.chunks_exact(2).map(grid).collect()
+}
+
 fn task(case: &Case, model: &Clip) -> ContrastiveTask {
     ContrastiveTask {
         contrast: case.contrast,
-        image_size: vit(&mut case.config.clone()).image_size,
+        image_size: image_size(&case.config),
         context_length: case.config.text.context_length,
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
