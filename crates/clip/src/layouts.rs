@@ -7,29 +7,39 @@
 
 pub(crate) mod radio;
 
+use hearth_data::transform::ResizeMode;
 use hearth_weights::{KeyMap, Rule};
 
-use crate::{recipe::Recipe, registry::Family};
+use crate::{radio::Adaptor, recipe::Recipe, registry::Family};
 
 /// All layouts that are read; one that asks for more names stands before one that asks for less.
 pub fn all() -> Vec<KeyMap> {
     vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()]
 }
 
-/// Files that hold a text tower, alone or beside others.
-pub fn text_towers() -> Vec<KeyMap> {
-    let [transformers, _] = radio::text("text_model.");
-    let [_, open_clip] = radio::text("");
-    let [_, custom] = radio::text("text.");
-    vec![transformers, open_clip, custom, transformers_clip(), open_clip_timm()]
+/// Files that hold the text tower of an adaptor's teacher, alone or beside others.
+pub fn text_towers(adaptor: Adaptor) -> Vec<KeyMap> {
+    match adaptor {
+        Adaptor::SigLip => {
+            let [transformers, _] = radio::text("text_model.");
+            vec![transformers, open_clip_timm()]
+        }
+        Adaptor::Clip => {
+            let [_, open_clip] = radio::text("");
+            let [_, custom] = radio::text("text.");
+            vec![open_clip, custom, transformers_clip()]
+        }
+    }
 }
 
 /// The layout in which models of a family are saved: that of its public checkpoints, for C-RADIO that
 /// of TAO's.
 pub(crate) fn public(recipe: &Recipe) -> KeyMap {
+    let flexible = matches!(recipe.picture.resize, ResizeMode::PatchBudget { .. });
     match (recipe.family(), &recipe.radio) {
-        (Family::SigLip2, _) => transformers_siglip(),
-        (Family::Radio, Some(numbers)) => radio::whole(numbers),
+        (_, Some(numbers)) => radio::whole(numbers),
+        (Family::SigLip2, None) => transformers_siglip(),
+        _ if flexible => transformers_siglip(),
         _ => open_clip(),
     }
 }

@@ -86,6 +86,7 @@ pub const NAMES: &[&str] = &[
     "ViT-L-14",
     "ViT-L-14-quickgelu",
     "hearth-tiny",
+    "hearth-tiny-naflex",
 ];
 
 const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
@@ -119,6 +120,7 @@ pub fn model_type(name: &str) -> Option<ModelType> {
             openai(name, size, number(patch)?, Activation::QuickGelu)
         }
         ["c", "radio_v3", size] => radio(name, size),
+        ["hearth", "tiny", "naflex"] => tiny_naflex(name),
         _ => tiny(name),
     };
     Some(found)
@@ -324,6 +326,31 @@ fn tiny(name: &'static str) -> ModelType {
         config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: true },
         picture: clip_picture(64),
         text: TextRecipe { rules: TextRules::SigLip2, context_length: 16, canonicalize: false },
+    }
+}
+
+/// [`tiny`] for pictures of any aspect ratio, in the manner of SigLIP2.
+fn tiny_naflex(name: &'static str) -> ModelType {
+    let square = tiny(name);
+    let activation = Activation::GeluTanh;
+    let block = BlockConfig {
+        width: 128,
+        num_heads: 4,
+        mlp_width: 512,
+        activation,
+        ..BlockConfig::default()
+    };
+    let config = NaflexConfig { patch_size: 16, table_side: 4, depth: 3, block };
+    ModelType {
+        config: ClipConfig { vision: TowerConfig::Naflex(config), ..square.config },
+        picture: PictureRecipe {
+            resize: ResizeMode::PatchBudget { patch: 16, budget: 16 },
+            filter: Filter::Bilinear,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            ..square.picture
+        },
+        ..square
     }
 }
 

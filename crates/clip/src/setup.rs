@@ -33,6 +33,7 @@ use crate::{
     resize::position_tables,
     spec::{ClipSpec, LossType},
     task::LOGIT_SCALE_CEILING,
+    vision::TowerConfig,
 };
 
 /// What every action works with.
@@ -219,10 +220,13 @@ fn picture_recipe(
 ) -> Result<PictureRecipe, ClipError> {
     let mut picture = found.picture.clone();
     if let ResizeMode::PatchBudget { patch, budget } = &mut picture.resize {
-        *budget = spec.hearth.model.max_num_patches as u32;
+        if document.is_written("hearth.model.max_num_patches") {
+            *budget = spec.hearth.model.max_num_patches as u32;
+        }
         picture.size = budget.isqrt() * *patch;
     }
-    if document.is_written("model.image_size") && found.family != Family::SigLip2 {
+    let sized = !matches!(found.config.vision, TowerConfig::Naflex(_));
+    if document.is_written("model.image_size") && found.family != Family::SigLip2 && sized {
         let (size, patch) = (spec.model.image_size, found.config.vision.patch_size());
         if size == 0 || !size.is_multiple_of(patch) {
             let mut checks = document.check();
@@ -335,14 +339,22 @@ fn check_agreement(
         );
     }
     let size = recipe.picture.size as usize;
-    let fixed =
-        registry::model_type(&recipe.model_type).is_some_and(|t| t.family == Family::SigLip2);
+    let flexible = matches!(recipe.picture.resize, ResizeMode::PatchBudget { .. });
+    let fixed = recipe.family() == Family::SigLip2 || flexible;
     if written("model.image_size") && spec.model.image_size != size && !fixed {
         checks.error(
             "model.image_size",
             spec.model.image_size,
             format!("{size}, as in the checkpoint"),
         );
+    }
+    let asked = spec.hearth.model.max_num_patches;
+    if let ResizeMode::PatchBudget { budget, .. } = recipe.picture.resize
+        && written("hearth.model.max_num_patches")
+        && asked != budget as usize
+    {
+        let needed = format!("{budget}, as in the checkpoint");
+        checks.error("hearth.model.max_num_patches", asked, needed);
     }
     let adaptor = spec.model.adaptor_name.as_deref().and_then(Adaptor::parse);
     if let (Some(asked), Some(numbers)) = (adaptor, &recipe.radio)

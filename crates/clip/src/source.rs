@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use hearth_data::{
     captions::{Pair, PairSource, read_pairs},
     random::Key,
-    transform::{Augmentation, ColourJitter},
+    transform::{Augmentation, ColourJitter, ResizeMode},
 };
 use hearth_engine::Run;
 use hearth_spec::Document;
@@ -120,7 +120,8 @@ fn augmentation(
     setup: &Setup,
     run: &Run,
 ) -> Option<Augmentation> {
-    if setup.family() == Family::SigLip2 {
+    let flexible = matches!(setup.recipe.picture.resize, ResizeMode::PatchBudget { .. });
+    if setup.family() == Family::SigLip2 || flexible {
         if document.is_written("dataset.augmentation") {
             run.warn(&format!(
                 "`dataset.augmentation` is ignored: `{}` trains on pictures as it evaluates them",

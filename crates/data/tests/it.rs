@@ -7,6 +7,7 @@ mod it {
     mod fixtures;
     mod folders;
     mod loading;
+    mod patches;
     mod pictures;
     mod robust;
     mod texts;

@@ -8,6 +8,7 @@ mod it {
     pub(crate) mod session;
     pub(crate) mod shapes;
     mod spec_file;
+    mod towers;
     mod training;
     mod usage;
 }

@@ -104,7 +104,7 @@ impl Setup {
             });
             return Ok((model, vec![report]));
         };
-        let (model, reports) = load_parts(model, weights, text, &container)?;
+        let (model, reports) = load_parts(model, [weights, text], &container, numbers.adaptor)?;
         let mut calibration = calibration;
         if numbers.adaptor == Adaptor::Clip && text.entry("logit_scale").is_some() {
             calibration.logit_scale = text.read_f32("logit_scale")?[0];
@@ -117,15 +117,15 @@ impl Setup {
 /// Each tower from the file that holds it.
 fn load_parts(
     model: Clip,
-    weights: &WeightsFile,
-    text: &WeightsFile,
+    [weights, text]: [&WeightsFile; 2],
     container: &Container,
+    adaptor: Adaptor,
 ) -> Result<(Clip, Vec<LoadReport>), ClipError> {
     let options = LoadOptions { dropped: maps::other_teachers(), ..LoadOptions::default() };
     let part = VisionPart { visual: model.visual };
     let (vision, of_vision) = load(part, weights, &maps::vision(container), &options)?;
 
-    let layouts = layouts::text_towers();
+    let layouts = layouts::text_towers(adaptor);
     let map = KeyMap::recognise(&layouts, text)?;
     let options = LoadOptions { dropped: maps::other_towers(), ..LoadOptions::default() };
     let (text, of_text) = load(TextPart { text: model.text }, text, map, &options)?;

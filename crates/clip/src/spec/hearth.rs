@@ -22,7 +22,8 @@ block! {
         /// for `siglip` (`google/siglip2-giant-opt-patch16-384` for `c-radio_v3-h`), DFN5B-CLIP-ViT-H-14 for
         /// `clip`. A whole model will do. Not set, the tower is in `train.pretrained_model_path` too.
         text_weights: Option<String>,
-        /// The most patches of a picture, for types that end in `naflex`.
+        /// The most patches of a picture, for types that end in `naflex`. Not written, it is that of the type or
+        /// of the checkpoint.
         max_num_patches: usize = 256 => min(1), max(16384),
     }
 }

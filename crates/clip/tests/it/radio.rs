@@ -15,6 +15,7 @@ use hearth_backbones::{
     radio::{HeadConfig, HeadVersion, PositionCrop, RadioConfig, RadioHead, RadioTransformer},
     text::{TextConfig, TextPool, TextTransformer},
 };
+use hearth_clip::radio::Adaptor;
 use hearth_weights::{KeyMap, LoadOptions, Rule, WeightsFile, load, parameters};
 use serde_json::Value;
 
@@ -378,7 +379,8 @@ fn text_embedding(case: &Case, kind: &str) -> Tensor<2> {
     struct Part {
         text: TextTransformer,
     }
-    let maps = hearth_clip::layouts::text_towers();
+    let maps =
+        hearth_clip::layouts::text_towers(if clip { Adaptor::Clip } else { Adaptor::SigLip });
     let map = KeyMap::recognise(&maps, &file).unwrap();
     let options = LoadOptions { dropped: vec!["logit_scale".to_owned()], ..LoadOptions::default() };
     let part = Part { text: config.init(&case.device) };
