@@ -1,5 +1,6 @@
 //! From a spec to a model with its tokenizer: which recipe, which weights, and whether they agree.
 
+mod agreement;
 mod radio;
 
 use std::{
@@ -27,7 +28,6 @@ use crate::{
     layouts,
     model::{Clip, ClipConfig},
     parts::hex,
-    radio::Adaptor,
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
     resize::position_tables,
@@ -62,7 +62,7 @@ impl Setup {
         let mut text_weights = None;
         let (recipe, tokenizer) = match carried {
             Some((recipe, tokenizer)) => {
-                check_agreement(document, spec, &recipe, &tokenizer)?;
+                agreement::check(document, spec, &recipe, &tokenizer)?;
                 (recipe, tokenizer)
             }
             None => {
@@ -320,68 +320,4 @@ fn tokenizer_path(
     ));
     checks.into_result()?;
     unreachable!("a required key that is not set is an error")
-}
-
-/// A spec may repeat what a checkpoint says of itself, but not contradict it.
-fn check_agreement(
-    document: &Document,
-    spec: &ClipSpec,
-    recipe: &Recipe,
-    tokenizer: &Tokenizer,
-) -> Result<(), ClipError> {
-    let mut checks = document.check();
-    let written = |key: &str| document.is_written(key);
-    if written("model.type") && spec.model.kind != recipe.model_type {
-        checks.error(
-            "model.type",
-            format!("`{}`", spec.model.kind),
-            format!("`{}`, as in the checkpoint", recipe.model_type),
-        );
-    }
-    let size = recipe.picture.size as usize;
-    let flexible = matches!(recipe.picture.resize, ResizeMode::PatchBudget { .. });
-    let fixed = recipe.family() == Family::SigLip2 || flexible;
-    if written("model.image_size") && spec.model.image_size != size && !fixed {
-        checks.error(
-            "model.image_size",
-            spec.model.image_size,
-            format!("{size}, as in the checkpoint"),
-        );
-    }
-    let asked = spec.hearth.model.max_num_patches;
-    if let ResizeMode::PatchBudget { budget, .. } = recipe.picture.resize
-        && written("hearth.model.max_num_patches")
-        && asked != budget as usize
-    {
-        let needed = format!("{budget}, as in the checkpoint");
-        checks.error("hearth.model.max_num_patches", asked, needed);
-    }
-    let adaptor = spec.model.adaptor_name.as_deref().and_then(Adaptor::parse);
-    if let (Some(asked), Some(numbers)) = (adaptor, &recipe.radio)
-        && asked != numbers.adaptor
-    {
-        let found = spec.model.adaptor_name.as_deref().unwrap_or_default();
-        let needed = format!("that of the teacher `{}`, as in the checkpoint", numbers.teacher);
-        checks.error("model.adaptor_name", format!("`{found}`"), needed);
-    }
-    if written("model.canonicalize_text")
-        && spec.model.canonicalize_text != recipe.text.canonicalize
-    {
-        let needed = format!("{}, as in the checkpoint", recipe.text.canonicalize);
-        checks.error("model.canonicalize_text", spec.model.canonicalize_text, needed);
-    }
-    if let Some(path) = &spec.hearth.model.tokenizer {
-        let other = Tokenizer::load(Path::new(path), recipe.text.clone())?;
-        if other.digest() != tokenizer.digest() {
-            checks
-                .error(
-                    "hearth.model.tokenizer",
-                    format!("`{path}`"),
-                    "the checkpoint's own tokenizer",
-                )
-                .hint("leave this key out: the checkpoint holds its tokenizer");
-        }
-    }
-    checks.into_result()?;
-    Ok(())
 }
