@@ -188,11 +188,7 @@ pub fn decode_as(bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureErro
     })
 }
 
-fn decode_format(
-    format: Format,
-    bytes: &[u8],
-    reading: &Reading,
-) -> Result<Decoded, PictureError> {
+fn decode_format(format: Format, bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureError> {
     let decoder = match format {
         Format::Jpeg => jpeg::decode,
         Format::Png => png::decode,

@@ -9,5 +9,6 @@ mod it {
     pub(crate) mod shapes;
     mod spec_file;
     mod training;
+    mod unreadable;
     mod usage;
 }

@@ -59,7 +59,8 @@ fn layout(bytes: &[u8]) -> Option<([u32; 2], Frame<'_>)> {
         let size @ [width, height] = size_of(first)?;
         return Some((size, Frame { left: 0, top: 0, width, height, pixels: first }));
     }
-    let canvas @ [width, height] = [three_bytes(first.body, 4)? + 1, three_bytes(first.body, 7)? + 1];
+    let canvas @ [width, height] =
+        [three_bytes(first.body, 4)? + 1, three_bytes(first.body, 7)? + 1];
     let is_pixels = |chunk: &Chunk<'_>| matches!(chunk.name, b"VP8 " | b"VP8L");
     let shown = chunks(&bytes[12..]).find(|chunk| is_pixels(chunk) || chunk.name == b"ANMF")?;
     if is_pixels(&shown) {

@@ -258,7 +258,11 @@ fn a_folder_without_pairs_is_explained() {
     let check = |dir: &str, found: &str, hints: &[&str]| {
         check_no_pairs(&folder, source(&folder, dir), found, hints);
     };
-    check("empty", "`DIR/empty`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)", &[]);
+    check(
+        "empty",
+        "`DIR/empty`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
+        &[],
+    );
     check(
         "high",
         "`DIR/high`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",

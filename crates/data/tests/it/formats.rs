@@ -74,14 +74,16 @@ fn what_is_not_decoded_is_named() {
         (b"<svg xmlns='http://www.w3.org/2000/svg'>", "SVG"),
         (b"\xEF\xBB\xBF<?xml version='1.0'?>\n<!-- drawn -->\n<svg>", "SVG"),
         (b"<!DOCTYPE html><title>404", "an HTML page (a failed download?)"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer instead of the picture"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "a Git LFS pointer instead of the picture",
+        ),
         (&[0; 100], "a file that starts with zero bytes (a failed copy?)"),
         (b"name,caption\n", "text"),
         (b"BMW is a maker of cars and motorcycles", "text"),
         (b"RIFF\x24\0\0\0WAVEfmt ", "an unknown format"),
     ] {
-        let expected =
-            format!("found {format}, supported are JPEG, PNG, WebP, GIF, BMP and TIFF");
+        let expected = format!("found {format}, supported are JPEG, PNG, WebP, GIF, BMP and TIFF");
         assert_eq!(found(start), expected);
     }
     assert_eq!(found(b""), "found an empty file, needed a picture");
@@ -91,10 +93,7 @@ fn what_is_not_decoded_is_named() {
     let expected = format!("{}: found text, supported are", path.display());
     assert!(error.to_string().starts_with(&expected), "{error}");
     let avif = decode(b"\0\0\0\x1Cftypavif", &Limits::default()).unwrap_err().in_file(&path);
-    assert_eq!(
-        avif.hints(),
-        ["convert the picture to JPEG or PNG, or take it out of the data"]
-    );
+    assert_eq!(avif.hints(), ["convert the picture to JPEG or PNG, or take it out of the data"]);
 }
 
 /// TIFF with another number in a field of the directory.

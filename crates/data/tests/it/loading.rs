@@ -246,7 +246,8 @@ fn a_batch_without_its_unreadable_samples_is_smaller_and_otherwise_the_same() {
     let (alone, news, error) = collect_leaving_out(torn(), 0, &tolerant(0.05, 40));
     assert_eq!((alone.len(), error), (3, None));
     for (batch, with) in alone.iter().flatten().zip(whole.iter().flatten()) {
-        let left: Vec<_> = with.iter().copied().filter(|sample| ![13, 6].contains(&sample.0)).collect();
+        let left: Vec<_> =
+            with.iter().copied().filter(|sample| ![13, 6].contains(&sample.0)).collect();
         assert_eq!(*batch, left);
     }
     let mut sorted = news.clone();

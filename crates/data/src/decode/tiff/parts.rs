@@ -30,7 +30,8 @@ pub(super) fn decode(
     let parts = parts(directory, layout);
     let head = head(directory, transform);
     let across = layout.width.div_ceil(parts.width);
-    if parts.places.len() as u64 != u64::from(across) * u64::from(layout.height.div_ceil(parts.height))
+    if parts.places.len() as u64
+        != u64::from(across) * u64::from(layout.height.div_ceil(parts.height))
     {
         return Err(damaged("the number of parts contradicts the size"));
     }
