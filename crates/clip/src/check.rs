@@ -18,10 +18,10 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
     let setup = Setup::new(document, &spec, spec.weights(Action::Train), run)?;
     let data = training_data(document, &spec, &setup, run)?;
-    data.check_pictures()?;
+    data.check_pictures(run)?;
     let validation = validation_data(&spec, &setup, run)?;
     if let Some(validation) = &validation {
-        validation.check_pictures()?;
+        validation.check_pictures(run)?;
     }
     let plan = crate::plan::plan(document, &spec, &data, hearth_data::random::Key::new(0))?;
     crate::plan::best(document, &spec, run)?;

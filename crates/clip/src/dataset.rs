@@ -1,19 +1,23 @@
 //! Captioned pictures as batches: what the loader reads, prepares and hands to the task.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use hearth_data::{
     DataError,
     captions::Pair,
-    decode::{Limits, decode, read_bytes, read_picture},
+    decode::{Orientation, Reading, decode_as, read_bytes, read_picture_as},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
     picture::Picture,
     random::Key,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
     transform::{Augmentation, PictureRecipe},
+    unreadable::Unreadable,
 };
-use hearth_engine::{BatchIter, Batches};
+use hearth_engine::{BatchIter, Batches, Run};
 use rayon::prelude::*;
 
 use crate::{
@@ -27,6 +31,10 @@ use crate::{
 pub(crate) struct CaptionedPictures {
     /// Files and captions.
     pub(crate) pairs: Vec<Pair>,
+    /// How the pictures are read.
+    pub(crate) reading: Reading,
+    /// Pairs that cannot be read, as far as they may be left out.
+    pub(crate) unreadable: Unreadable,
     /// Preparation for the model.
     pub(crate) picture: PictureRecipe,
     /// Random changes in front of it; none in evaluation.
@@ -46,6 +54,8 @@ pub(crate) struct Sample {
     pub(crate) picture: Prepared,
     /// [C].
     pub(crate) ids: Vec<i32>,
+    /// The picture's EXIF data asks for a turn that was not made.
+    pub(crate) is_turned: bool,
 }
 
 /// Training data: a new order every epoch, full global batches only.
@@ -70,6 +80,20 @@ struct Source {
     loader: Loader<CaptionedPictures>,
     threads: usize,
     report: RefCell<LoaderReport>,
+    /// Pictures read so far.
+    pictures: Cell<usize>,
+    /// What to say of turned pictures, once.
+    turned: Cell<Turned>,
+}
+
+/// Whether pictures with an EXIF orientation came, which is ignored.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Turned {
+    #[default]
+    NoneYet,
+    /// So many, among so many.
+    Seen(usize, usize),
+    Said,
 }
 
 impl Dataset for CaptionedPictures {
@@ -81,14 +105,14 @@ impl Dataset for CaptionedPictures {
 
     fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Sample, DataError> {
         let Pair { image, caption } = &self.pairs[index];
-        let limits = Limits::default();
-        let bytes = stages.time(Stage::Read, || read_bytes(image, limits.bytes))?;
-        let picture = stages
-            .time(Stage::Decode, || decode(&bytes, &limits))
+        let bytes = stages.time(Stage::Read, || read_bytes(image, self.reading.limits.bytes))?;
+        let decoded = stages
+            .time(Stage::Decode, || decode_as(&bytes, &self.reading))
             .map_err(|problem| problem.in_file(image))?;
+        let (picture, is_turned) = (decoded.picture, decoded.orientation != Orientation::UPRIGHT);
         let picture = stages.time(Stage::Transform, || self.prepare(&picture, key));
         let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(caption))?;
-        Ok(Sample { name: self.name(index), picture, ids })
+        Ok(Sample { name: self.name(index), picture, ids, is_turned })
     }
 
     fn name(&self, index: usize) -> String {
@@ -138,9 +162,16 @@ impl TrainBatches {
         self.global_batch.div_ceil(self.micro_batches)
     }
 
-    /// Reads and decodes every picture once; all that cannot be used are in one error.
-    pub(crate) fn check_pictures(&self) -> Result<(), DataError> {
-        check_pictures(self.source.dataset())
+    /// Reads and decodes every picture once and names all that cannot be used; an error where they
+    /// may not be left out.
+    pub(crate) fn check_pictures(&self, run: &Run) -> Result<(), DataError> {
+        check_pictures(self.source.dataset(), run)
+    }
+
+    /// Leaves out what an earlier part of the run found unreadable.
+    pub(crate) fn restore(&self, unreadable: &[usize]) {
+        let dataset = self.source.dataset();
+        dataset.unreadable.restore(unreadable, |index| dataset.name(index));
     }
 
     /// SHA-256 over names and captions, in order, without folders: the same data elsewhere is the
@@ -166,9 +197,15 @@ impl EvalBatches {
         Self { source: Source::new(dataset, self.source.threads), batch: self.batch }
     }
 
-    /// Reads and decodes every picture once; all that cannot be used are in one error.
-    pub(crate) fn check_pictures(&self) -> Result<(), DataError> {
-        check_pictures(self.dataset())
+    /// Reads and decodes every picture once and names all that cannot be used; an error where they
+    /// may not be left out.
+    pub(crate) fn check_pictures(&self, run: &Run) -> Result<(), DataError> {
+        check_pictures(self.dataset(), run)
+    }
+
+    /// Number of pairs without those that were found unreadable.
+    pub(crate) fn readable(&self) -> usize {
+        self.len() - self.dataset().unreadable.found().len()
     }
 
     /// What the batches are made of.
@@ -189,7 +226,11 @@ impl Batches for TrainBatches {
         let plan = EpochPlan::shuffled(self.seed, epoch as u64, self.len(), self.global_batch);
         let part = self.micro_batch();
         let samples = self.source.batches(plan, first);
-        Box::new(samples.map(move |samples| Ok(samples?.chunks(part).map(collate).collect())))
+        Box::new(samples.map(move |samples| match samples?.as_slice() {
+            [] => Err(self.source.dataset().unreadable.nothing_left()),
+            // What is left of a batch is split: no part is larger than without a gap, and none empty.
+            samples => Ok(samples.chunks(part).map(collate).collect()),
+        }))
     }
 
     fn steps(&self) -> usize {
@@ -199,6 +240,18 @@ impl Batches for TrainBatches {
     fn report(&self) -> Option<String> {
         Some(self.source.report.take().to_string())
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
+    }
+
+    fn left_out(&self) -> usize {
+        self.source.dataset().unreadable.count()
+    }
+
+    fn unreadable(&self) -> Vec<usize> {
+        self.source.dataset().unreadable.found()
+    }
 }
 
 impl Batches for EvalBatches {
@@ -206,7 +259,10 @@ impl Batches for EvalBatches {
 
     fn epoch(&self, _epoch: usize, first: usize) -> BatchIter<'_, Batch> {
         let samples = self.source.batches(EpochPlan::sequential(self.len(), self.batch), first);
-        Box::new(samples.map(|samples| Ok(vec![collate(&samples?)])))
+        Box::new(samples.map(|samples| match samples?.as_slice() {
+            [] => Ok(Vec::new()),
+            samples => Ok(vec![collate(samples)]),
+        }))
     }
 
     fn steps(&self) -> usize {
@@ -216,12 +272,31 @@ impl Batches for EvalBatches {
     fn report(&self) -> Option<String> {
         Some(self.source.report.take().to_string())
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
+    }
+
+    fn left_out(&self) -> usize {
+        self.source.dataset().unreadable.count()
+    }
+
+    fn unreadable(&self) -> Vec<usize> {
+        self.source.dataset().unreadable.found()
+    }
 }
 
 impl Source {
     fn new(dataset: CaptionedPictures, threads: usize) -> Self {
-        let loader = Loader::new(Arc::new(dataset), threads);
-        Self { loader, threads, report: RefCell::default() }
+        let unreadable = dataset.unreadable.clone();
+        let loader = Loader::new(Arc::new(dataset), threads).leaving_out(unreadable);
+        Self {
+            loader,
+            threads,
+            report: RefCell::default(),
+            pictures: Cell::default(),
+            turned: Cell::default(),
+        }
     }
 
     fn dataset(&self) -> &CaptionedPictures {
@@ -238,19 +313,68 @@ impl Source {
         std::iter::from_fn(move || {
             let batch = batches.next();
             self.report.replace(*batches.report());
+            if let Some(Ok(samples)) = &batch {
+                self.look_at(samples);
+            }
             batch
         })
+    }
+
+    fn look_at(&self, samples: &[Sample]) {
+        self.pictures.set(self.pictures.get() + samples.len());
+        let turned = samples.iter().filter(|sample| sample.is_turned).count();
+        if turned > 0 && self.turned.get() == Turned::NoneYet {
+            self.turned.set(Turned::Seen(turned, self.pictures.get()));
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.dataset().unreadable.take_news();
+        if let Turned::Seen(turned, pictures) = self.turned.get() {
+            warnings.push(ignored_orientation(turned, &format!("the first {pictures}")));
+            self.turned.set(Turned::Said);
+        }
+        warnings
     }
 }
 
 /// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded.
-fn check_pictures(dataset: &CaptionedPictures) -> Result<(), DataError> {
-    let read = |pair: &Pair| read_picture(&pair.image, &Limits::default()).err();
-    let errors: Vec<DataError> = dataset.pairs.par_iter().filter_map(read).collect();
-    match errors.len() {
-        0 => Ok(()),
-        _ => Err(DataError::Several(errors)),
+fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataError> {
+    let read = |pair: &Pair| {
+        read_picture_as(&pair.image, &dataset.reading).map(|decoded| decoded.orientation)
+    };
+    let found: Vec<Result<Orientation, DataError>> = dataset.pairs.par_iter().map(read).collect();
+    let is_turned = |found: &&Result<Orientation, DataError>| {
+        found.as_ref().is_ok_and(|orientation| *orientation != Orientation::UPRIGHT)
+    };
+    match found.iter().filter(is_turned).count() {
+        0 => {}
+        turned => run.warn(&ignored_orientation(turned, &found.len().to_string())),
     }
+    let mut refused = Vec::new();
+    for (index, found) in found.into_iter().enumerate() {
+        if let Err(error) = found {
+            refused.extend(dataset.unreadable.leave_out(index, error).err());
+        }
+    }
+    dataset.unreadable.take_news().iter().for_each(|news| run.warn(news));
+    match refused.pop() {
+        None => Ok(()),
+        // All of them were named just now.
+        Some(error @ DataError::TooManyUnreadable { .. }) => Err(error),
+        Some(error) => {
+            refused.push(error);
+            Err(DataError::Several(refused))
+        }
+    }
+}
+
+/// What to say of pictures that stay on their side; `among` how many.
+pub(crate) fn ignored_orientation(turned: usize, among: &str) -> String {
+    format!(
+        "{turned} of {among} pictures carry an EXIF orientation, which is ignored as in TAO: \
+         `hearth.dataset.exif_orientation: apply` turns them upright"
+    )
 }
 
 fn collate(samples: &[Sample]) -> Batch {

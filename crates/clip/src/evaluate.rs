@@ -46,7 +46,7 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let named: Metrics =
         metrics.iter().map(|(name, value)| (format!("test/{name}"), *value)).collect();
     run.status.test_metrics(&named);
-    write_results(&metrics, data.len(), run)?;
+    write_results(&metrics, data.readable(), run)?;
     Ok(summary::table(&metrics).into())
 }
 

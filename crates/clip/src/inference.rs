@@ -3,13 +3,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
 use hearth_data::{
     DataError,
-    decode::{Limits, read_picture},
+    decode::{Orientation, Reading, read_picture_as},
     inputs::{PictureSource, pictures, prompts},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
@@ -21,6 +24,7 @@ use hearth_engine::{Run, Summary};
 use hearth_spec::Document;
 
 use crate::{
+    dataset::ignored_orientation,
     embeddings::{self, Kind},
     error::ClipError,
     experiment,
@@ -45,7 +49,8 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 
-    let job = Job { model, setup: &setup, run, batch: spec.inference.batch_size };
+    let (batch, reading) = (spec.inference.batch_size, spec.reading());
+    let job = Job { model, setup: &setup, run, batch, reading };
     let mut written = Vec::new();
     if !spec.inference.datasets.is_empty() {
         written.push(job.images(&spec)?);
@@ -62,6 +67,7 @@ struct Job<'a> {
     setup: &'a Setup,
     run: &'a Run,
     batch: usize,
+    reading: Reading,
 }
 
 impl Job<'_> {
@@ -76,11 +82,20 @@ impl Job<'_> {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
 
         let size = self.setup.recipe.picture.size as usize;
-        let dataset = PictureFiles { paths, recipe: self.setup.recipe.picture.clone() };
-        self.embed(Kind::Images, &names, dataset, spec.inference.num_workers, |pictures| {
+        let turned = Arc::new(AtomicUsize::new(0));
+        let recipe = self.setup.recipe.picture.clone();
+        let reading = self.reading;
+        let dataset = PictureFiles { paths, recipe, reading, turned: Arc::clone(&turned) };
+        let threads = spec.inference.num_workers;
+        let written = self.embed(Kind::Images, &names, dataset, threads, |pictures| {
             let pictures = Pictures::collate(pictures.iter());
             self.model.embed_images(pictures.images(size, &self.run.device), false)
-        })
+        })?;
+        match turned.load(Ordering::Relaxed) {
+            0 => {}
+            turned => self.run.warn(&ignored_orientation(turned, &names.len().to_string())),
+        }
+        Ok(written)
     }
 
     fn texts(&self, path: &Path) -> Result<String, ClipError> {
@@ -191,6 +206,9 @@ impl Job<'_> {
         identity.add(self.setup.tokenizer.digest().as_bytes());
         identity.add(self.setup.weights_digest()?.as_bytes());
         identity.add(&self.batch.to_le_bytes());
+        if self.reading.upright {
+            identity.add(b"upright");
+        }
         names.iter().for_each(|name| identity.add(name.as_bytes()));
         Ok(identity.finish())
     }
@@ -200,6 +218,9 @@ impl Job<'_> {
 struct PictureFiles {
     paths: Vec<PathBuf>,
     recipe: PictureRecipe,
+    reading: Reading,
+    /// Pictures whose EXIF data asks for a turn that was not made.
+    turned: Arc<AtomicUsize>,
 }
 
 impl Dataset for PictureFiles {
@@ -216,9 +237,11 @@ impl Dataset for PictureFiles {
         stages: &mut Stages,
     ) -> Result<Self::Sample, DataError> {
         let path = &self.paths[index];
-        match stages.time(Stage::Decode, || read_picture(path, &Limits::default())) {
-            Ok(picture) => {
-                let prepare = || Prepared::new(&self.recipe, &picture);
+        match stages.time(Stage::Decode, || read_picture_as(path, &self.reading)) {
+            Ok(decoded) => {
+                let is_turned = decoded.orientation != Orientation::UPRIGHT;
+                self.turned.fetch_add(usize::from(is_turned), Ordering::Relaxed);
+                let prepare = || Prepared::new(&self.recipe, &decoded.picture);
                 Ok(Some(stages.time(Stage::Transform, prepare)))
             }
             Err(error) => {

@@ -15,7 +15,7 @@ use crate::{
     dataset::TrainBatches,
     error::ClipError,
     retrieval::METRICS,
-    spec::{ClipSpec, Scheduler},
+    spec::{ClipSpec, ExifOrientation, Scheduler},
     task::Rates,
 };
 
@@ -123,6 +123,10 @@ pub(crate) fn best(
 /// What has to be equal for a checkpoint to be continued exactly.
 pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
     let text = |value: &dyn ToString| value.to_string();
+    let exif_orientation = spec.hearth.dataset.exif_orientation;
+    // Not there with the default, so that checkpoints from before this key can be continued.
+    let turns = (exif_orientation != ExifOrientation::Ignore)
+        .then(|| ("`hearth.dataset.exif_orientation`", text(&exif_orientation)));
     [
         ("the training data", data.digest()),
         ("the global batch size", text(&data.global_batch())),
@@ -130,6 +134,8 @@ pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
         ("`train.loss_type`", text(&spec.train.loss_type)),
         ("`train.optim.optimizer_type`", text(&spec.train.optim.optimizer_type)),
     ]
+    .into_iter()
+    .chain(turns)
     .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    .collect()
 }

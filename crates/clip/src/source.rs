@@ -3,9 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use hearth_data::{
-    captions::{Pair, PairSource, read_pairs},
+    captions::{Pair, PairSource, Pairs, read_pairs, read_readable_pairs},
     random::Key,
     transform::{Augmentation, ColourJitter, ResizeMode},
+    unreadable::Unreadable,
 };
 use hearth_engine::Run;
 use hearth_spec::Document;
@@ -26,7 +27,7 @@ pub(crate) fn training_data(
     run: &Run,
 ) -> Result<TrainBatches, ClipError> {
     let train = &spec.dataset.train;
-    let pairs = pairs(&train.datasets, run)?;
+    let (pairs, unreadable) = pairs(&train.datasets, spec, run)?;
     let devices = spec.train.num_devices();
     let global_batch = train.batch_size * devices;
     if pairs.len() < global_batch {
@@ -42,7 +43,8 @@ pub(crate) fn training_data(
         checks.hint(format!("at most {} fit on {devices} device(s)", pairs.len() / devices));
         checks.into_result()?;
     }
-    let mut dataset = dataset(pairs, setup, augmentation(document, spec, setup, run));
+    let mut dataset = dataset(pairs, unreadable, spec, setup);
+    dataset.augmentation = augmentation(document, spec, setup, run);
     dataset.position_crops = setup.family() == Family::Radio
         && spec.hearth.train.position_crops
         && !spec.model.freeze_vision_encoder;
@@ -61,7 +63,8 @@ pub(crate) fn validation_data(
     if val.datasets.is_empty() {
         return Ok(None);
     }
-    let dataset = dataset(pairs(&val.datasets, run)?, setup, None);
+    let (pairs, unreadable) = pairs(&val.datasets, spec, run)?;
+    let dataset = dataset(pairs, unreadable, spec, setup);
     Ok(Some(EvalBatches::new(dataset, val.num_workers, val.batch_size)))
 }
 
@@ -75,6 +78,8 @@ pub(crate) fn shuffled(data: &EvalBatches) -> EvalBatches {
     });
     data.with(CaptionedPictures {
         pairs: pairs.collect(),
+        reading: dataset.reading,
+        unreadable: dataset.unreadable.clone(),
         picture: dataset.picture.clone(),
         augmentation: None,
         position_crops: false,
@@ -82,25 +87,39 @@ pub(crate) fn shuffled(data: &EvalBatches) -> EvalBatches {
     })
 }
 
+/// The pairs as evaluation reads them.
 fn dataset(
     pairs: Vec<Pair>,
+    unreadable: Unreadable,
+    spec: &ClipSpec,
     setup: &Setup,
-    augmentation: Option<Augmentation>,
 ) -> CaptionedPictures {
     CaptionedPictures {
         pairs,
+        reading: spec.reading(),
+        unreadable,
         picture: setup.recipe.picture.clone(),
-        augmentation,
+        augmentation: None,
         position_crops: false,
         tokenizer: Arc::clone(&setup.tokenizer),
     }
 }
 
-fn pairs(blocks: &[PathBlock], run: &Run) -> Result<Vec<Pair>, ClipError> {
+fn pairs(
+    blocks: &[PathBlock],
+    spec: &ClipSpec,
+    run: &Run,
+) -> Result<(Vec<Pair>, Unreadable), ClipError> {
     let sources: Vec<PairSource> = blocks.iter().map(pair_source).collect();
-    let found = read_pairs(&sources)?;
-    found.warnings.iter().for_each(|warning| run.warn(warning));
-    Ok(found.pairs)
+    let tolerance = spec.tolerance();
+    let Pairs { pairs, warnings, left_out } = match tolerance.share > 0.0 {
+        true => read_readable_pairs(&sources)?,
+        false => read_pairs(&sources)?,
+    };
+    warnings.iter().for_each(|warning| run.warn(warning));
+    let unreadable = Unreadable::new(tolerance, pairs.len(), left_out)?;
+    unreadable.take_news().iter().for_each(|news| run.warn(news));
+    Ok((pairs, unreadable))
 }
 
 fn pair_source(block: &PathBlock) -> PairSource {

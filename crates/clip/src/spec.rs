@@ -12,6 +12,7 @@ mod train;
 
 use std::path::{Path, PathBuf};
 
+use hearth_data::{decode::Reading, unreadable::Tolerance};
 use hearth_spec::{block, common::WandbSpec};
 
 pub use check::{check, unknown_model_type};
@@ -20,7 +21,9 @@ pub use data::{
     ValidationDataSpec, WdsSpec,
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
-pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use hearth::{
+    ExifOrientation, HearthDatasetSpec, HearthModelSpec, HearthSpec, HearthTrainSpec,
+};
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };
@@ -135,10 +138,16 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
-            }
-            Action::Inference => &["model", "inference", "peft", "hearth.model"],
+            Action::Evaluate => &[
+                "wandb",
+                "model",
+                "dataset.val",
+                "evaluate",
+                "peft",
+                "hearth.model",
+                "hearth.dataset",
+            ],
+            Action::Inference => &["model", "inference", "peft", "hearth.model", "hearth.dataset"],
         }
     }
 }
@@ -163,6 +172,18 @@ impl ClipSpec {
             Action::Inference => &self.inference.checkpoint,
         };
         own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
+    }
+
+    /// How pictures are read.
+    pub fn reading(&self) -> Reading {
+        let upright = self.hearth.dataset.exif_orientation == ExifOrientation::Apply;
+        Reading { upright, ..Reading::default() }
+    }
+
+    /// How much of a data set may be unreadable.
+    pub fn tolerance(&self) -> Tolerance {
+        let share = self.hearth.dataset.max_unreadable;
+        Tolerance { share, key: "hearth.dataset.max_unreadable" }
     }
 
     /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use hearth_data::random::Key;
 use hearth_engine::{
-    Checkpoints, Metrics, Optimizer, OptimizerConfig, Rule, Run, Session, Summary, Task,
+    Checkpoints, Metrics, Optimizer, OptimizerConfig, Restored, Rule, Run, Session, Summary, Task,
     TrainState, evaluate, fit,
 };
 use hearth_spec::Document;
@@ -73,6 +73,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
+    data.restore(&state.unreadable);
     experiment::write(&spec, run)?;
     run.notice(&summary::of_plan(&setup, &state.model, &data, &plan));
     let session = Session {
@@ -167,21 +168,15 @@ fn start(
     };
     let groups = task.parameter_groups(&model);
     let mut optimizer = Optimizer::new(config, groups, &model, &run.device);
-    let (step, epoch_loss) = match resumed {
-        Some(checkpoint) => {
-            let progress = checkpoints.restore(checkpoint, &mut optimizer)?;
-            run.status.resuming(checkpoint);
-            run.events().resumed_at(progress.0 as u64);
-            run.progress.message(&format!(
-                "resuming from {} behind step {}",
-                checkpoint.display(),
-                progress.0
-            ));
-            progress
-        }
-        None => Default::default(),
-    };
-    Ok(TrainState { model, optimizer, step, epoch_loss })
+    let (mut step, mut epoch_loss, mut unreadable) = Default::default();
+    if let Some(checkpoint) = resumed {
+        Restored { step, epoch_loss, unreadable } =
+            checkpoints.restore(checkpoint, &mut optimizer)?;
+        run.status.resuming(checkpoint);
+        run.events().resumed_at(step as u64);
+        run.progress.message(&format!("resuming from {} behind step {step}", checkpoint.display()));
+    }
+    Ok(TrainState { model, optimizer, step, epoch_loss, unreadable })
 }
 
 /// Metrics of the trained model beside those of its untrained weights and of shuffled captions:

@@ -1,16 +1,18 @@
 //! Image/caption folders: each picture's caption is a text file with the same name.
 //!
-//! Without a list file the pictures are those of the folder itself (`*.jpg`, `*.jpeg`, `*.png` in any
-//! case), sorted by name; pictures without a caption file are left out and counted. With a list file
-//! they are its entries in its order, and each needs its picture and its caption.
+//! Without a list file the pictures are those of the folder itself, sorted by name; pictures without a
+//! caption file are left out and counted. Besides `*.jpg`, `*.jpeg` and `*.png`, which TAO takes, the other
+//! formats are taken where their caption belongs to no other picture: a second copy is no second pair.
+//! With a list file the pictures are its entries in its order, and each needs its picture and its caption.
 
 mod diagnose;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{DataError, NAMED};
-use crate::folder::{self, Folder};
+use crate::folder;
 use crate::text;
 
 /// Largest caption file; text of this length is no caption.
@@ -45,17 +47,38 @@ pub struct Pairs {
     pub pairs: Vec<Pair>,
     /// One line each: empty captions, pictures without caption, sources without a pair.
     pub warnings: Vec<String>,
+    /// Pairs that are not there or cannot be read, with reasons; only where these may be left out.
+    pub left_out: Vec<String>,
+}
+
+/// What becomes of entries of a list without their files, and of captions that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    IsAnError,
+    IsLeftOut,
 }
 
 /// Reads the pairs of all sources. Everything that is wrong is reported at once.
 pub fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_all(sources, Missing::IsAnError)
+}
+
+/// As [`read_pairs`], but pairs of which a file is missing or cannot be read are in `left_out`.
+pub fn read_readable_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_all(sources, Missing::IsLeftOut)
+}
+
+fn read_all(sources: &[PairSource], missing: Missing) -> Result<Pairs, DataError> {
     let (mut all, mut errors, mut without) = (Pairs::default(), Vec::new(), Vec::new());
     for source in sources {
-        match read_source(source) {
-            Ok(pairs) if pairs.pairs.is_empty() => without.push(diagnose::no_pairs(source)),
+        match read_source(source, missing) {
+            Ok(pairs) if pairs.pairs.is_empty() && pairs.left_out.is_empty() => {
+                without.push(diagnose::no_pairs(source));
+            }
             Ok(pairs) => {
                 all.pairs.extend(pairs.pairs);
                 all.warnings.extend(pairs.warnings);
+                all.left_out.extend(pairs.left_out);
             }
             Err(error) => errors.push(error),
         }
@@ -63,7 +86,7 @@ pub fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
     if let Some(error) = DataError::from_many(errors) {
         return Err(error);
     }
-    if all.pairs.is_empty() && !sources.is_empty() {
+    if all.pairs.is_empty() && all.left_out.is_empty() && !sources.is_empty() {
         return Err(DataError::NoPairs(without));
     }
     // TAO goes on when some sources give nothing; so do we, but not in silence.
@@ -116,27 +139,35 @@ pub(crate) fn read_list(list: &Path, dir: &Path) -> Result<Vec<PathBuf>, DataErr
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }
 
-fn read_source(source: &PairSource) -> Result<Pairs, DataError> {
+fn read_source(source: &PairSource, missing: Missing) -> Result<Pairs, DataError> {
     let (images, origin) = match &source.image_list_file {
         Some(list) => (read_list(list, &source.image_dir)?, list.as_path()),
-        None => (pictures_of(&folder::list(&source.image_dir)?), source.image_dir.as_path()),
+        None => (pictures_of(source)?, source.image_dir.as_path()),
     };
     let is_listed = source.image_list_file.is_some();
     let mut found = Found::default();
     for image in images {
         let caption = caption_path(&image, source);
+        let mut not_there = Vec::new();
         if is_listed && !image.is_file() {
-            found.missing.push(format!("picture `{}`", image.display()));
+            not_there.push(format!("picture `{}`", image.display()));
         }
-        if !caption.is_file() {
-            let missing = if is_listed { &mut found.missing } else { &mut found.uncaptioned };
-            missing.push(format!("caption `{}`", caption.display()));
-            continue;
+        let has_caption = caption.is_file();
+        if !has_caption {
+            let name = format!("caption `{}`", caption.display());
+            if is_listed { &mut not_there } else { &mut found.uncaptioned }.push(name);
         }
-        match text::read_limited(&caption, LARGEST_CAPTION) {
-            Ok(text) => found.add(image, &caption, text::strip(&text)),
-            Err(error) => found.unreadable.push(error.to_string()),
+        if !not_there.is_empty() {
+            found.missing.push(not_there);
+        } else if has_caption {
+            match text::read_limited(&caption, LARGEST_CAPTION) {
+                Ok(text) => found.add(image, &caption, text::strip(&text)),
+                Err(error) => found.unreadable.push(error.to_string()),
+            }
         }
+    }
+    if missing == Missing::IsLeftOut {
+        found.leave_out(origin);
     }
     found.into_pairs(origin, source)
 }
@@ -145,8 +176,10 @@ fn read_source(source: &PairSource) -> Result<Pairs, DataError> {
 #[derive(Default)]
 struct Found {
     pairs: Vec<Pair>,
-    missing: Vec<String>,
+    /// For each entry of a list the files that are not there.
+    missing: Vec<Vec<String>>,
     unreadable: Vec<String>,
+    left_out: Vec<String>,
     uncaptioned: Vec<String>,
     empty: Vec<String>,
 }
@@ -159,10 +192,20 @@ impl Found {
         self.pairs.push(Pair { image, caption: caption.to_owned() });
     }
 
+    /// Turns what would be errors into reasons.
+    fn leave_out(&mut self, origin: &Path) {
+        let missing = self.missing.drain(..);
+        let reason = |files: Vec<String>| {
+            format!("{}: found no {}", origin.display(), files.join(" and no "))
+        };
+        self.left_out.extend(missing.map(reason));
+        self.left_out.append(&mut self.unreadable);
+    }
+
     fn into_pairs(self, origin: &Path, source: &PairSource) -> Result<Pairs, DataError> {
         let mut errors = Vec::new();
         if !self.missing.is_empty() {
-            errors.push(entries(origin, "files of the list are missing", self.missing));
+            errors.push(entries(origin, "files of the list are missing", self.missing.concat()));
         }
         if !self.unreadable.is_empty() {
             errors.push(entries(origin, "captions cannot be read", self.unreadable));
@@ -190,7 +233,7 @@ impl Found {
                 source.caption_file_suffix
             ));
         }
-        Ok(Pairs { pairs: self.pairs, warnings })
+        Ok(Pairs { pairs: self.pairs, warnings, left_out: self.left_out })
     }
 }
 
@@ -200,8 +243,15 @@ fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataEr
     DataError::Entries { path: path.to_owned(), what, problems, total }
 }
 
-fn pictures_of(folder: &Folder) -> Vec<PathBuf> {
-    folder.files.iter().filter(|path| folder::is_picture(path)).cloned().collect()
+/// The pictures of a folder that TAO takes, and of the others those with a caption of their own.
+fn pictures_of(source: &PairSource) -> Result<Vec<PathBuf>, DataError> {
+    let mut pictures = folder::list(&source.image_dir)?.files;
+    pictures.retain(|path| folder::is_picture(path));
+    let is_usual = |path: &&PathBuf| folder::is_usual_picture(path);
+    let mut taken: HashSet<PathBuf> =
+        pictures.iter().filter(is_usual).map(|path| caption_path(path, source)).collect();
+    pictures.retain(|path| is_usual(&path) || taken.insert(caption_path(path, source)));
+    Ok(pictures)
 }
 
 /// `caption_dir` / the picture's name within `image_dir`, its extension replaced by the suffix.

@@ -101,6 +101,26 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
+    /// More samples that cannot be read than may be left out of a data set.
+    #[error("{count} of {total} samples cannot be read, at most {allowed} may be left out{}", listed(.problems, *.count))]
+    TooManyUnreadable {
+        /// How many were found.
+        count: usize,
+        /// Samples of the data set.
+        total: usize,
+        /// How many may be left out.
+        allowed: usize,
+        /// The first ten, with reasons; none where they were named before.
+        problems: Vec<String>,
+        /// The setting that allows them.
+        key: &'static str,
+    },
+    /// A batch of training of which nothing is left.
+    #[error("no sample of a batch can be read{}", listed(.problems, .problems.len()))]
+    NothingReadable {
+        /// Samples that were left out so far.
+        problems: Vec<String>,
+    },
     /// A panic while a sample was made: a bug, reported instead of a hang.
     #[error("{sample}: the loader panicked: {problem}")]
     Panicked {
@@ -132,8 +152,24 @@ impl DataError {
             }
             DataError::Several(errors) => errors.iter().flat_map(DataError::hints).collect(),
             DataError::Picture { problem, .. } => problem.hint().into_iter().collect(),
+            DataError::TooManyUnreadable { count, total, key, .. } => vec![format!(
+                "repair or remove these files, or set `{key}` to {} or more",
+                (*count as f64 / *total as f64 * 1000.0).ceil() / 1000.0
+            )],
             _ => Vec::new(),
         }
+    }
+
+    /// True where another sample may well be readable.
+    pub fn is_of_one_sample(&self) -> bool {
+        matches!(
+            self,
+            DataError::Unreadable { .. }
+                | DataError::TooLarge { .. }
+                | DataError::Picture { .. }
+                | DataError::NotUtf8 { .. }
+                | DataError::Sample { .. }
+        )
     }
 
     /// One error from one or more; `None` from none.
@@ -153,11 +189,17 @@ fn no_folder(exists: &Option<PathBuf>) -> String {
 }
 
 fn enumerate(what: &str, problems: &[String], total: usize) -> String {
+    format!("{total} {what}{}", listed(problems, total))
+}
+
+/// `: first, second, and 3 more`; nothing where nothing is named.
+fn listed(problems: &[String], total: usize) -> String {
     let rest = match total.saturating_sub(problems.len()) {
+        _ if problems.is_empty() => return String::new(),
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    format!("{total} {what}: {}{rest}", problems.join(", "))
+    format!(": {}{rest}", problems.join(", "))
 }
 
 fn join(problems: &[NothingFound]) -> String {

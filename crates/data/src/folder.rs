@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Extensions that are taken as pictures, in any case.
-const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Extensions that TAO takes in folders with captions, in any case.
+const USUAL: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Extensions of pictures that TAO takes somewhere and this release does not read.
-const NOT_YET: [&str; 3] = ["bmp", "gif", "webp"];
+/// Further extensions that are taken as pictures.
+const OTHERS: [&str; 5] = ["bmp", "gif", "tif", "tiff", "webp"];
 
 /// What was looked for, in messages.
-pub(crate) const LOOKED_FOR: &str = "*.jpg, *.jpeg, *.png";
+pub(crate) const LOOKED_FOR: &str =
+    "*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case";
 
 /// How many sub-folders are searched for a suggestion; a suggestion must not cost minutes.
 const SUB_FOLDERS: usize = 200;
@@ -61,12 +62,12 @@ pub(crate) fn sort(paths: &mut [PathBuf]) {
 
 /// True for a name that is taken as a picture.
 pub(crate) fn is_picture(path: &Path) -> bool {
-    has_extension(path, &PICTURES)
+    is_usual_picture(path) || has_extension(path, &OTHERS)
 }
 
-/// True for a picture of a format that comes with a later release.
-pub(crate) fn is_later_picture(path: &Path) -> bool {
-    has_extension(path, &NOT_YET)
+/// True for the extensions that nearly every data set has.
+pub(crate) fn is_usual_picture(path: &Path) -> bool {
+    has_extension(path, &USUAL)
 }
 
 /// Hidden files never have one: `._photo.jpg` is what macOS leaves beside `photo.jpg`.

@@ -23,7 +23,7 @@ pub struct PictureSource {
 pub struct Inputs {
     /// Joined from `image_dir`; each source sorted, or in the order of its list.
     pub pictures: Vec<PathBuf>,
-    /// One line each: pictures of formats that this release does not read, empty sources.
+    /// One line each: empty sources.
     pub warnings: Vec<String>,
 }
 
@@ -33,11 +33,8 @@ pub fn pictures(sources: &[PictureSource]) -> Result<Inputs, DataError> {
     let (mut inputs, mut errors, mut without) = (Inputs::default(), Vec::new(), Vec::new());
     for source in sources {
         match pictures_of(source) {
-            Ok(found) if found.pictures.is_empty() => without.push(nothing(source, &found)),
-            Ok(found) => {
-                inputs.warnings.extend(left_out(source, &found));
-                inputs.pictures.extend(found.pictures);
-            }
+            Ok(found) if found.is_empty() => without.push(nothing(source)),
+            Ok(found) => inputs.pictures.extend(found),
             Err(error) => errors.push(error),
         }
     }
@@ -47,10 +44,7 @@ pub fn pictures(sources: &[PictureSource]) -> Result<Inputs, DataError> {
     if inputs.pictures.is_empty() && !sources.is_empty() {
         return Err(DataError::NoPictures(without));
     }
-    for NothingFound { found, hints } in without {
-        inputs.warnings.push(found);
-        inputs.warnings.extend(hints);
-    }
+    inputs.warnings.extend(without.into_iter().map(|nothing| nothing.found));
     Ok(inputs)
 }
 
@@ -65,22 +59,14 @@ pub fn prompts(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(prompts)
 }
 
-/// What one source holds.
-#[derive(Default)]
-struct Found {
-    pictures: Vec<PathBuf>,
-    /// Files that will be pictures in a later release.
-    later: Vec<PathBuf>,
-}
-
-fn pictures_of(source: &PictureSource) -> Result<Found, DataError> {
+fn pictures_of(source: &PictureSource) -> Result<Vec<PathBuf>, DataError> {
     let Some(list) = &source.image_list_file else {
         return walk(&source.image_dir);
     };
     let pictures = read_list(list, &source.image_dir)?;
     let missing: Vec<_> = pictures.iter().filter(|path| !path.is_file()).collect();
     if missing.is_empty() {
-        return Ok(Found { pictures, later: Vec::new() });
+        return Ok(pictures);
     }
     Err(DataError::Entries {
         path: list.clone(),
@@ -90,30 +76,21 @@ fn pictures_of(source: &PictureSource) -> Result<Found, DataError> {
     })
 }
 
-fn nothing(source: &PictureSource, found: &Found) -> NothingFound {
-    let place = match &source.image_list_file {
+fn nothing(source: &PictureSource) -> NothingFound {
+    let found = match &source.image_list_file {
         Some(list) => format!("`{}`: the list holds no name", list.display()),
         None => format!(
             "`{}`: no pictures ({LOOKED_FOR}) in it or its sub-folders",
             source.image_dir.display()
         ),
     };
-    NothingFound { found: place, hints: left_out(source, found).into_iter().collect() }
-}
-
-fn left_out(source: &PictureSource, found: &Found) -> Option<String> {
-    let first = found.later.first()?.display();
-    let (dir, count) = (source.image_dir.display(), found.later.len());
-    Some(format!(
-        "{dir}: {count} BMP, GIF or WebP files are left out, they are not in this release; the \
-         first: `{first}`"
-    ))
+    NothingFound { found, hints: Vec::new() }
 }
 
 /// All files below a folder. A linked folder is entered too, but no folder twice: links may form
 /// loops. Links wait until the real folders are done, so that these keep their own paths.
-fn walk(root: &Path) -> Result<Found, DataError> {
-    let mut found = Found::default();
+fn walk(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
     let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
     let mut entered = HashSet::new();
     while let Some(path) = open.pop().or_else(|| links.pop_first()) {
@@ -123,10 +100,7 @@ fn walk(root: &Path) -> Result<Found, DataError> {
         if !entered.insert(real) {
             continue;
         }
-        let (pictures, others): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|file| folder::is_picture(file));
-        found.pictures.extend(pictures);
-        found.later.extend(others.into_iter().filter(|file| folder::is_later_picture(file)));
+        found.extend(files.into_iter().filter(|file| folder::is_picture(file)));
         for folder in folders {
             if folder.is_symlink() {
                 links.insert(folder);
@@ -135,7 +109,6 @@ fn walk(root: &Path) -> Result<Found, DataError> {
             }
         }
     }
-    folder::sort(&mut found.pictures);
-    folder::sort(&mut found.later);
+    folder::sort(&mut found);
     Ok(found)
 }

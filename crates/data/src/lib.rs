@@ -16,5 +16,6 @@ pub mod sampler;
 mod text;
 pub mod tokenizer;
 pub mod transform;
+pub mod unreadable;
 
 pub use error::{DataError, NothingFound};

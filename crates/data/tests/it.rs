@@ -6,6 +6,7 @@ mod it {
     mod draws;
     mod fixtures;
     mod folders;
+    mod formats;
     mod loading;
     mod patches;
     mod pictures;

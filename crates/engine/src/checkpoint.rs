@@ -55,6 +55,19 @@ struct Progress {
     run: Fingerprint,
     #[serde(default)]
     best: Vec<(f64, PathBuf)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<usize>,
+}
+
+/// Where a checkpoint stands in its run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    /// Updates since the start of training.
+    pub step: usize,
+    /// Loss of its epoch so far.
+    pub epoch_loss: Mean,
+    /// Samples that are left out because they cannot be read.
+    pub unreadable: Vec<usize>,
 }
 
 impl<'a, M: Module> Checkpoints<'a, M> {
@@ -119,7 +132,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         &self,
         model_file: &Path,
         optimizer: &mut Optimizer,
-    ) -> Result<(usize, Mean), EngineError> {
+    ) -> Result<Restored, EngineError> {
         let folder = state_folder(model_file);
         let progress = read_progress(&folder.join(PROGRESS_FILE))?;
         self.check_fingerprint(model_file, &progress.run)?;
@@ -135,7 +148,11 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             best.restore(progress.best);
         }
         self.newest.replace(Some(model_file.to_owned()));
-        Ok((progress.step, progress.epoch_loss))
+        Ok(Restored {
+            step: progress.step,
+            epoch_loss: progress.epoch_loss,
+            unreadable: progress.unreadable,
+        })
     }
 
     fn check_fingerprint(&self, model: &Path, found: &Fingerprint) -> Result<(), EngineError> {
@@ -165,6 +182,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             optimizer_updates,
             run: self.fingerprint.clone(),
             best: self.best.as_ref().map_or_else(Vec::new, Best::ranking),
+            unreadable: state.unreadable.clone(),
         };
         let json = serde_json::to_vec_pretty(&progress).expect("numbers and strings");
         write(&folder.join(PROGRESS_FILE), &json)?;

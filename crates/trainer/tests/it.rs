@@ -10,5 +10,6 @@ mod it {
     mod spec_file;
     mod towers;
     mod training;
+    mod unreadable;
     mod usage;
 }

@@ -352,7 +352,8 @@ fn tokenizers() -> Result<Vec<Tokenizer>> {
 fn images() -> Result<Vec<Vec<u8>>> {
     let mut seeds =
         files(&crate::root().join("tests/golden/data/pictures/decode"), &[".png", ".jpg"])?;
-    seeds.extend(files(&crate::root().join("tests/golden/data/pictures/refused"), &[])?);
+    let endings = [".jpg", ".png", ".webp", ".gif", ".bmp", ".tiff"];
+    seeds.extend(files(&crate::root().join("tests/golden/pictures"), &endings)?);
     Ok(seeds)
 }
 

@@ -8,7 +8,7 @@ const NO_METADATA: &str = "training and matching by person attributes are not in
 block! {
     /// One folder of pictures with captions beside them or in a folder of their own.
     pub struct PathBlock {
-        /// Folder of the pictures, JPEG or PNG.
+        /// Folder of the pictures: JPEG, PNG, WebP, GIF, BMP or TIFF.
         image_dir: String => mandatory(), known_as(&["images_dir", "image_root", "root"]),
         /// Text file with one picture per line, relative to `image_dir`; not set takes every picture of the folder.
         image_list_file: Option<String> => known_as(&["image_list"]),

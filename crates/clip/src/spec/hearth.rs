@@ -1,14 +1,38 @@
 //! `hearth`: keys that TAO does not have. A new one is one entry here.
 
-use hearth_spec::block;
+use hearth_spec::{block, options};
 
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
+        /// How pictures are read, in every data set and action.
+        dataset: HearthDatasetSpec,
         /// Files of the model.
         model: HearthModelSpec,
         /// How training runs.
         train: HearthTrainSpec,
+    }
+}
+
+options! {
+    /// What becomes of the orientation in a picture's EXIF data.
+    pub enum ExifOrientation {
+        /// Pictures stay as they are stored, as in TAO and PIL. A TIFF's orientation is applied, as PIL does.
+        Ignore = "ignore",
+        /// Pictures are turned upright.
+        Apply = "apply",
+    }
+}
+
+block! {
+    /// How pictures are read, in every data set and action. These keys describe the data, not the model: checkpoints
+    /// do not carry them.
+    pub struct HearthDatasetSpec {
+        /// Whether pictures are turned as their EXIF data asks: photographs of telephones often lie on their side.
+        exif_orientation: ExifOrientation = ExifOrientation::Ignore,
+        /// Part of a data set, 0 to 1, whose pictures or captions may be unreadable. They are named once and left out:
+        /// their batch is smaller by them. One more ends the run. `inference` leaves out whatever it cannot read.
+        max_unreadable: f64 = 0.0 => min(0.0), max(1.0),
     }
 }
 
