@@ -1,9 +1,10 @@
-"""Fixtures of crates/weights, in tests/golden/pytorch: files that `torch.save` and `torch.jit.save`
-write, and what must be read from them.
+"""Fixtures of crates/weights and crates/clip, in tests/golden/pytorch: files that `torch.save` and
+`torch.jit.save` write, and what must be read from them.
 
     python tests/golden/pytorch.py
 
-Needs torch, open_clip_torch and safetensors; made with torch 2.15.0 and open_clip 3.3.0. All numbers are seeded;
+Needs torch, transformers, open_clip_torch and safetensors; made with torch 2.15.0, transformers 5.23.0
+and open_clip 3.3.0. All numbers are seeded;
 only the names of storages in the legacy files are addresses, which differ from run to run.
 """
 
@@ -22,6 +23,7 @@ import numpy
 import open_clip
 import safetensors.torch
 import torch
+import transformers
 from torch import nn
 
 FOLDER = pathlib.Path(__file__).parent / "pytorch"
@@ -153,29 +155,85 @@ class OpenAi(open_clip.model.CLIP):
         return self.logit_scale.exp() * image @ text.t()
 
 
-def scripted():
+VISION = dict(layers=1, width=16, head_width=8, image_size=16, patch_size=8)
+TEXT = dict(context_length=6, vocab_size=20, width=16, heads=2, layers=1)
+SIZES = {"input_resolution": 16, "context_length": 6, "vocab_size": 20}
+
+
+def open_clip_model(kind=open_clip.model.CLIP, **options):
     torch.manual_seed(5)
-    vision = open_clip.CLIPVisionCfg(layers=1, width=16, head_width=8, image_size=16, patch_size=8)
-    text = open_clip.CLIPTextCfg(context_length=6, vocab_size=20, width=16, heads=2, layers=1)
-    model = OpenAi(8, vision, text, quick_gelu=True).eval()
-    sizes = {"input_resolution": 16, "context_length": 6, "vocab_size": 20}
-    for name, value in sizes.items():
+    model = kind(8, open_clip.CLIPVisionCfg(**VISION), open_clip.CLIPTextCfg(**TEXT), **options)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def scripted():
+    """OpenAI's own files: TorchScript, half precision, the sizes as tensors, QuickGELU."""
+    model = open_clip_model(OpenAi, quick_gelu=True)
+    for name, value in SIZES.items():
         if hasattr(model, name):
             delattr(model, name)
         model.register_buffer(name, torch.tensor(value))
     inputs = torch.randn(1, 3, 16, 16), torch.tensor([[1, 2, 3, 4, 5, 19]])
+    for parameter in model.parameters():
+        parameter.data = parameter.data.half().float()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         archive = torch.jit.trace(model, inputs, check_trace=False)
-    # Published in half precision.
+        expected = {
+            "pixels": inputs[0], "ids": inputs[1], "images": model.encode_image(inputs[0], normalize=True),
+            "texts": model.encode_text(inputs[1], normalize=True),
+        }
     for parameter in archive.parameters():
         parameter.data = parameter.data.half()
     path = FOLDER / "openai.pt"
     torch.jit.save(archive, str(path))
     found = torch.jit.load(str(path)).state_dict()
-    assert set(sizes) < set(found) and found["visual.conv1.weight"].dtype == torch.float16
+    assert set(SIZES) < set(found) and found["visual.conv1.weight"].dtype == torch.float16
     # Too many numbers for JSON.
     safetensors.torch.save_file(found, FOLDER / "openai.safetensors")
+    safetensors.torch.save_file(expected, FOLDER / "openai_embeddings.safetensors")
+
+
+def lightning_of_tao(state, adapter, outer):
+    """`model.` of Lightning, the adapter's name, and of old files the live calibration outside."""
+    found = collections.OrderedDict((f"model.backbone.{adapter}.{name}", value) for name, value in state.items())
+    if outer:
+        for name in ("logit_scale", "logit_bias"):
+            found[f"model.{name}"] = state[name]
+            found[f"model.backbone.{adapter}.{name}"] = torch.full_like(state[name], 7.0)
+    if adapter == "inner":
+        found["model.backbone.mask"] = torch.ones(3)
+    return {"epoch": 0, "state_dict": found, "loops": {"fit_loop": {"state_dict": {}}}}
+
+
+def family():
+    """One small model of each layout, as its library saves it and as TAO does."""
+    folder = FOLDER / "clip"
+    folder.mkdir(exist_ok=True)
+    state = open_clip_model(init_logit_bias=-10.0).state_dict()
+    torch.save(state, folder / "open_clip_pytorch_model.bin")
+    training = {"epoch": 1, "name": "x", "state_dict": {f"module.{k}": v for k, v in state.items()}, "optimizer": {}}
+    torch.save(training, folder / "open_clip_epoch_1.pt")
+    for outer in (True, False):
+        name = "old" if outer else "new"
+        torch.save(lightning_of_tao(state, "model", outer), folder / f"tao_open_clip_{name}.ckpt")
+
+    torch.manual_seed(6)
+    tower = dict(hidden_size=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2)
+    vision = dict(tower, image_size=16, patch_size=8)
+    text = dict(tower, vocab_size=20, max_position_embeddings=6, projection_size=16)
+    model = transformers.SiglipModel(transformers.SiglipConfig(text_config=text, vision_config=vision))
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    state = model.state_dict()
+    torch.save(state, folder / "siglip.bin")
+    for outer in (True, False):
+        name = "old" if outer else "new"
+        torch.save(lightning_of_tao(state, "inner", outer), folder / f"tao_siglip_{name}.pth")
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+    torch.save(transformers.CLIPModel(config).state_dict(), folder / "clip.bin")
 
 
 def shards():
@@ -199,6 +257,7 @@ if __name__ == "__main__":
     lightning()
     scripted()
     shards()
+    family()
     (FOLDER / "expected.json").write_text(json.dumps(EXPECTED) + "\n")
     for path in FOLDER.rglob("*.*"):
         path.chmod(0o644)

@@ -20,7 +20,7 @@ pub use data::{
     ValidationDataSpec, WdsSpec,
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
-pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use hearth::{CheckpointFormat, HearthModelSpec, HearthSpec, HearthTrainSpec};
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };

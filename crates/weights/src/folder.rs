@@ -23,7 +23,11 @@ const KINDS: &[Kind] = &[
         endings: &[".safetensors"],
     },
     Kind {
-        names: &["pytorch_model.bin", "pytorch_model.bin.index.json", "open_clip_pytorch_model.bin"],
+        names: &[
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "open_clip_pytorch_model.bin",
+        ],
         // Not `.bin`, which the state of an optimiser is called too.
         endings: &[".pth", ".pt", ".ckpt", ".pth.tar"],
     },

@@ -1,6 +1,6 @@
 //! `hearth`: keys that TAO does not have. A new one is one entry here.
 
-use hearth_spec::block;
+use hearth_spec::{block, options};
 
 block! {
     /// Keys that TAO does not have.
@@ -21,6 +21,16 @@ block! {
     }
 }
 
+options! {
+    /// Format of checkpoints.
+    pub enum CheckpointFormat {
+        /// The model as safetensors.
+        Safetensors = "safetensors",
+        /// Beside it the same for PyTorch, with the link `clip_latest.pth`; the best checkpoints too.
+        Pth = "pth",
+    }
+}
+
 block! {
     /// How training runs.
     pub struct HearthTrainSpec {
@@ -28,6 +38,9 @@ block! {
         micro_batches: usize = 1 => min(1), known_as(&["accum_grad_batches", "accum_freq", "grad_accum"]),
         /// Steps between two points of progress and of the TensorBoard curves.
         log_interval: usize = 10 => min(1), known_as(&["log_every", "log_every_n_steps"]),
+        /// Format of checkpoints. Both hold the same tensors under the names of the family's public checkpoints;
+        /// `torch.load(weights_only=True)` reads the PyTorch file, and so does every key that names weights.
+        checkpoint_format: CheckpointFormat = CheckpointFormat::Safetensors => known_as(&["save_format", "format"]),
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
     }

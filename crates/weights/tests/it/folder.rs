@@ -79,7 +79,7 @@ fn an_index_names_files_of_its_own_folder_only() {
             "model.safetensors.index.json",
             &format!(
                 "model.safetensors.index.json: names the shard `{stray}`, need the plain name of a \
-                 `.safetensors` file of this folder"
+                 `.safetensors` or `.bin` file of this folder"
             ),
         );
     }
