@@ -5,6 +5,7 @@
 //! memory - the input can be made again from the number.
 
 mod mutate;
+mod pickles;
 mod png;
 pub mod targets;
 

@@ -1,4 +1,5 @@
 //! The published layouts of CLIP checkpoints as two-way tables over the names of [`Clip`].
+//! Whether a file is safetensors or PyTorch's makes no difference.
 //!
 //! Sources: `huggingface/transformers:models/{siglip,clip}/modeling_*.py`;
 //! `mlfoundations/open_clip:src/open_clip/{model,transformer}.py`; timm `vision_transformer.py`.
@@ -6,6 +7,7 @@
 //! [`Clip`]: crate::model::Clip
 
 pub(crate) mod radio;
+mod tao;
 
 use hearth_data::transform::ResizeMode;
 use hearth_weights::{KeyMap, Rule};
@@ -14,7 +16,9 @@ use crate::{radio::Adaptor, recipe::Recipe, registry::Family};
 
 /// All layouts that are read; one that asks for more names stands before one that asks for less.
 pub fn all() -> Vec<KeyMap> {
-    vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()]
+    let mut all = vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()];
+    all.extend(tao::all());
+    all
 }
 
 /// Files that hold the text tower of an adaptor's teacher, alone or beside others.
@@ -114,7 +118,14 @@ pub fn open_clip() -> KeyMap {
     KeyMap {
         name: "open_clip CLIP".to_owned(),
         rules,
-        ignored: names(&["attn_mask"]),
+        // OpenAI's archives carry their sizes as tensors, and masks as attributes.
+        ignored: names(&[
+            "attn_mask",
+            "transformer.resblocks.{}.attn_mask",
+            "input_resolution",
+            "context_length",
+            "vocab_size",
+        ]),
         recognised_by: names(&["visual.conv1.weight", "text_projection"]),
     }
 }

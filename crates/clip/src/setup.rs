@@ -96,10 +96,11 @@ impl Setup {
         }
         let layouts = layouts::all();
         let map = KeyMap::recognise(&layouts, weights)?;
+        let offset = ["logit_bias", "backbone.{}.logit_bias"].map(str::to_owned);
         let options = LoadOptions {
             // A source trained with softmax has no offset.
             fresh: vec!["logit_bias".to_owned()],
-            dropped: if config.logit_bias { Vec::new() } else { vec!["logit_bias".to_owned()] },
+            dropped: if config.logit_bias { Vec::new() } else { offset.into() },
             resize: position_tables(),
         };
         let (model, report) = load(config.init(device), weights, map, &options)?;
@@ -247,7 +248,8 @@ pub(crate) fn contrast(spec: &ClipSpec) -> Contrast {
     }
 }
 
-/// The non-linearity of the weights where a configuration beside them names it, else the type's.
+/// The non-linearity of the weights where a configuration beside them names it or the file is one of
+/// OpenAI's own, else the type's.
 ///
 /// OpenAI's weights need QuickGELU while open_clip's `ViT-B-32` means exact GELU: with the wrong one a
 /// model works, a few points worse.
@@ -260,18 +262,28 @@ fn activation(
     let Some(weights) = weights.filter(|_| found.family != Family::Radio) else {
         return Ok(usual);
     };
-    let published = published_activation(weights)?;
-    if let Some(published) = published
-        && published != usual
-    {
+    let (published, by) = match published_activation(weights)? {
+        Some(published) => (published, "the configuration beside the weights says"),
+        None if is_of_openai(weights) => (Activation::QuickGelu, "OpenAI's own archives mean"),
+        None => return Ok(usual),
+    };
+    if published != usual {
         run.notice(&format!(
-            "{}: the configuration beside the weights says {published:?}, `{}` usually has {usual:?}; \
-             using {published:?}",
+            "{}: {by} {published:?}, `{}` usually has {usual:?}; using {published:?}",
             weights.path().display(),
             found.name
         ));
     }
-    Ok(published.unwrap_or(usual))
+    Ok(published)
+}
+
+/// Whether the file is an archive as OpenAI published them: only they carry these sizes.
+fn is_of_openai(weights: &WeightsFile) -> bool {
+    let held = |name| {
+        let plain = weights.extra().and_then(|extra| extra.get(name));
+        weights.entry(name).is_some() || plain.is_some_and(serde_json::Value::is_u64)
+    };
+    ["input_resolution", "context_length", "vocab_size"].into_iter().all(held)
 }
 
 /// `hidden_act` of a transformers configuration, or `quick_gelu` of an open_clip one.

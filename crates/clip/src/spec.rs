@@ -22,7 +22,8 @@ pub use data::{
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
 pub use hearth::{
-    ExifOrientation, HearthDatasetSpec, HearthModelSpec, HearthSpec, HearthTrainSpec,
+    CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthModelSpec, HearthSpec,
+    HearthTrainSpec,
 };
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,

@@ -1,15 +1,19 @@
 //! `clip train`: from a spec to checkpoints.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use burn::module::Module;
 use hearth_data::random::Key;
 use hearth_engine::{
-    Checkpoints, Metrics, Optimizer, OptimizerConfig, Restored, Rule, Run, Session, Summary, Task,
-    TrainState, evaluate, fit,
+    Best, Checkpoints, Fingerprint, Metrics, Optimizer, OptimizerConfig, Restored, Rule, Run,
+    Session, Summary, Task, TrainState, evaluate, fit,
 };
 use hearth_spec::Document;
-use hearth_weights::{map_values, save};
+use hearth_weights::{KeyMap, map_values, save, save_pth};
 
 use crate::{
     dataset::EvalBatches,
@@ -20,7 +24,7 @@ use crate::{
     recipe,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
-    spec::{Action, ClipSpec, OptimizerType},
+    spec::{Action, CheckpointFormat, ClipSpec, OptimizerType},
     summary,
     task::{ContrastiveTask, logit_scale_ceiling},
 };
@@ -59,17 +63,13 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let plan = plan(document, &spec, &data, key)?;
 
-    let layout = layouts::public(&setup.recipe);
-    let metadata = recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable());
-    let save_model = |model: &Clip, path: &Path| save(model, path, &layout, &metadata);
-    let best = best(document, &spec, run)?;
-    let checkpoints = Checkpoints::new(
-        &run.results,
-        LATEST,
-        fingerprint(&spec, &data),
-        Box::new(save_model),
-        best,
-    );
+    let kept = Kept {
+        layout: layouts::public(&setup.recipe),
+        metadata: recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable()),
+        fingerprint: fingerprint(&spec, &data),
+        best: best(document, &spec, run)?,
+    };
+    let checkpoints = kept.checkpoints(spec.hearth.train.checkpoint_format, run);
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
@@ -95,6 +95,34 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
 }
 
+/// What checkpoints say besides the weights, and which of them stay.
+struct Kept {
+    layout: KeyMap,
+    metadata: BTreeMap<String, String>,
+    fingerprint: Fingerprint,
+    best: Option<Best>,
+}
+
+impl Kept {
+    fn checkpoints(&self, format: CheckpointFormat, run: &Run) -> Checkpoints<'_, Clip> {
+        let Kept { layout, metadata, fingerprint, best } = self;
+        let checkpoints = Checkpoints::new(
+            &run.results,
+            LATEST,
+            fingerprint.clone(),
+            Box::new(|model, path| save(model, path, layout, metadata)),
+            best.clone(),
+        );
+        match format {
+            CheckpointFormat::Safetensors => checkpoints,
+            CheckpointFormat::Pth => {
+                let twin = |model: &Clip, path: &Path| save_pth(model, path, layout, metadata);
+                checkpoints.with_twin("pth", Box::new(twin))
+            }
+        }
+    }
+}
+
 /// Says so where the training will hardly fit: the system would end it without a word.
 fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
     if let Some(available) = memory::available().filter(|available| *available < estimate.total()) {
@@ -111,9 +139,15 @@ fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
 /// The checkpoint that this run continues: named by the spec, else the newest of its folder.
 fn resumed_from(spec: &ClipSpec, run: &Run) -> Option<PathBuf> {
     match &spec.train.common.resume_training_checkpoint_path {
-        Some(path) => Some(PathBuf::from(path)),
+        Some(path) => Some(behind_link(Path::new(path))),
         None => Checkpoints::<Clip>::latest(&run.results, LATEST),
     }
+}
+
+/// The checkpoint that `clip_latest` points at: its state lies beside it, not beside the link.
+fn behind_link(path: &Path) -> PathBuf {
+    fs::read_link(path)
+        .map_or_else(|_| path.to_owned(), |target| path.with_file_name("").join(target))
 }
 
 /// The seed of the run; a negative one asks for a new one each time.

@@ -6,6 +6,7 @@ mod it {
     mod capture;
     mod goldens;
     mod positions;
+    mod pytorch;
     mod radio;
     mod retrieval;
     mod spec_definition;

@@ -1,7 +1,8 @@
 //! Checkpoints of a run: model file, state folder, the link to the newest, and the best by a metric.
 //!
 //! Order of writing: state, model, link. A process killed between any two of them leaves a link to
-//! a complete checkpoint.
+//! a complete checkpoint. Where models have a twin in another format, it stands before the model and
+//! has a link of its own.
 
 use std::{
     cell::RefCell,
@@ -41,8 +42,15 @@ pub struct Checkpoints<'a, M> {
     link: &'static str,
     fingerprint: Fingerprint,
     save_model: SaveModel<'a, M>,
+    twin: Option<Twin<'a, M>>,
     best: Option<Best>,
     newest: RefCell<Option<PathBuf>>,
+}
+
+/// The same model in another format, beside the first.
+struct Twin<'a, M> {
+    extension: &'static str,
+    save: SaveModel<'a, M>,
 }
 
 /// What a state folder holds beside the optimizer's tensors.
@@ -80,7 +88,17 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         best: Option<Best>,
     ) -> Self {
         let folder = folder.to_owned();
-        Self { folder, link, fingerprint, save_model, best, newest: RefCell::new(None) }
+        Self { folder, link, fingerprint, save_model, twin: None, best, newest: RefCell::new(None) }
+    }
+
+    /// Writes every model, the best ones included, a second time in another format, beside the
+    /// first under the same name with this extension.
+    pub fn with_twin(mut self, extension: &'static str, save: SaveModel<'a, M>) -> Self {
+        self.twin = Some(Twin { extension, save });
+        if let Some(best) = &mut self.best {
+            best.twin = Some(extension);
+        }
+        self
     }
 
     /// The model file to continue in `folder`: what its link points at.
@@ -101,18 +119,32 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
         let model = self.folder.join(format!("{name}.safetensors"));
         self.save_state(state, &state_folder(&model))?;
-        (self.save_model)(&state.model, &model)?;
-        let link = self.folder.join(format!("{}.safetensors", self.link));
-        replace_link(&link, Path::new(&format!("{name}.safetensors")))?;
+        self.write(&state.model, &model)?;
+        // Last the link that a resumed run follows.
+        for extension in self.twin.iter().map(|twin| twin.extension).chain(["safetensors"]) {
+            let link = self.folder.join(format!("{}.{extension}", self.link));
+            replace_link(&link, Path::new(&format!("{name}.{extension}")))?;
+        }
 
         let previous = self.newest.replace(Some(model.clone()));
         if let (Some(best), Some(previous)) = (&self.best, previous)
             && best.replaces_periodic
             && previous != model
         {
+            if let Some(twin) = &self.twin {
+                // A run that was resumed may have begun without it.
+                let _ = fs::remove_file(previous.with_extension(twin.extension));
+            }
             remove_checkpoint(&previous)?;
         }
         Ok(model)
+    }
+
+    fn write(&self, model: &M, path: &Path) -> Result<(), WeightsError> {
+        if let Some(twin) = &self.twin {
+            (twin.save)(model, &path.with_extension(twin.extension))?;
+        }
+        (self.save_model)(model, path)
     }
 
     /// Keeps the model among the best ones if `metrics` rank it there.
@@ -124,7 +156,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         run: &Run,
     ) -> Result<(), EngineError> {
         let Some(best) = &self.best else { return Ok(()) };
-        best.offer(epoch, state.step, metrics, run, |path| (self.save_model)(&state.model, path))
+        best.offer(epoch, state.step, metrics, run, |path| self.write(&state.model, path))
     }
 
     /// Continues the optimizer and the counters of `model_file`'s state folder.

@@ -11,5 +11,7 @@ mod it {
     mod load;
     mod model;
     mod module;
+    mod pickles;
+    mod pytorch;
     mod save;
 }

@@ -13,7 +13,7 @@ use hearth_data::{captions, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::png;
+use super::{pickles, png};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 7] = [
     Target { name: "specs", seeds: specs, words: YAML_WORDS, repair: as_is, run: read_spec },
     Target {
         name: "overrides",
@@ -43,6 +43,13 @@ pub const ALL: [Target; 6] = [
     Target { name: "tokenizer", seeds: texts, words: TEXT_WORDS, repair: as_is, run: encode_text },
     Target { name: "images", seeds: images, words: &[], repair: png::repair, run: decode_image },
     Target { name: "weights", seeds: headers, words: JSON_WORDS, repair: as_is, run: read_header },
+    Target {
+        name: "pickles",
+        seeds: pickles::seeds,
+        words: pickles::WORDS,
+        repair: pickles::repair,
+        run: pickles::read,
+    },
 ];
 
 /// Targets that do harm, to test the watch over them.

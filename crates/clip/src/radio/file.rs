@@ -56,8 +56,11 @@ impl<'a> RadioFile<'a> {
     pub(crate) fn new(file: &'a WeightsFile) -> Result<Option<Self>, ClipError> {
         let holds = |trunk: &&str| file.entry(&format!("{trunk}{EMBEDDER}")).is_some();
         let Some(trunk) = [HUB, TRANSFORMERS].into_iter().find(holds) else { return Ok(None) };
-        let beside = file.config("config.json")?;
-        let args = beside.and_then(|config| config.get("args").cloned());
+        let inside = file.extra().and_then(|extra| extra.get("args").cloned());
+        let args = match inside {
+            Some(args) => Some(args),
+            None => file.config("config.json")?.and_then(|config| config.get("args").cloned()),
+        };
         Ok(Some(Self { file, args, trunk }))
     }
 

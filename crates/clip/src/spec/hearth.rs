@@ -52,6 +52,16 @@ block! {
     }
 }
 
+options! {
+    /// Format of checkpoints.
+    pub enum CheckpointFormat {
+        /// The model as safetensors.
+        Safetensors = "safetensors",
+        /// Beside it the same for PyTorch, with the link `clip_latest.pth`; the best checkpoints too.
+        Pth = "pth",
+    }
+}
+
 block! {
     /// How training runs.
     pub struct HearthTrainSpec {
@@ -62,6 +72,9 @@ block! {
         /// Shows a C-RADIO vision tower a random part of its position table for each training picture, as its
         /// authors train it and TAO does. Frozen vision towers see the table as in evaluation.
         position_crops: bool = true,
+        /// Format of checkpoints. Both hold the same tensors under the names of the family's public checkpoints;
+        /// `torch.load(weights_only=True)` reads the PyTorch file, and so does every key that names weights.
+        checkpoint_format: CheckpointFormat = CheckpointFormat::Safetensors => known_as(&["save_format", "format"]),
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
     }
