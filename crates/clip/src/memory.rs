@@ -5,10 +5,19 @@
 //! binary compares the sum with the measured peak of real runs.
 
 use burn::{module::Module, tensor::Device};
-use hearth_backbones::layers::{Activation, BlockConfig};
+use hearth_backbones::{
+    layers::{Activation, BlockConfig},
+    lora::{self, LoraConfig, Target},
+};
 use hearth_weights::parameters;
 
-use crate::{dataset::TrainBatches, model::ClipConfig, setup::Setup, spec::ClipSpec};
+use crate::{
+    dataset::TrainBatches,
+    model::ClipConfig,
+    peft::{Adaptation, Peft},
+    setup::Setup,
+    spec::ClipSpec,
+};
 
 /// Bytes of a value.
 const FLOAT: f64 = 4.0;
@@ -26,6 +35,8 @@ struct Work {
     global_batch: usize,
     /// Blocks keep their input only.
     recompute: bool,
+    /// A copy of what is trained whole, as it was.
+    teacher: bool,
     /// Bytes of the tokenizer in memory.
     tokenizer: f64,
 }
@@ -33,7 +44,7 @@ struct Work {
 /// Memory of a training in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Estimate {
-    /// Weights, gradients and the two moments of the optimizer.
+    /// Weights; gradients and the two moments of the optimizer for what is trained; a teacher's copy.
     pub(crate) parameters: f64,
     /// What the forward pass of one micro-batch keeps for the backward pass.
     pub(crate) activations: f64,
@@ -52,30 +63,60 @@ impl Estimate {
 const TOKENIZER_GROWTH: f64 = 60.0;
 
 /// The peak of the training that a spec describes.
-pub(crate) fn of_training(spec: &ClipSpec, setup: &Setup, data: &TrainBatches) -> Estimate {
+pub(crate) fn of_training(
+    spec: &ClipSpec,
+    setup: &Setup,
+    peft: &Peft,
+    data: &TrainBatches,
+) -> Estimate {
     let work = Work {
         micro_batch: data.micro_batch(),
         global_batch: data.global_batch(),
         recompute: spec.train.grad_checkpointing,
+        teacher: spec.regularization.enabled,
         tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
     };
-    estimate(&setup.config(), &work)
+    estimate(&setup.config(), peft, &work)
 }
 
-/// The peak of training `config`.
-fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
-    let model = config.init(&Device::flex());
-    let count = model.num_params() as f64;
+/// The peak of training `peft` of `config`.
+fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
+    // Takes no memory: nothing of it is drawn.
+    let mut model = config.init(&Device::flex());
+    let towers = [(&peft.vision, model.visual.num_params()), (&peft.text, model.text.num_params())];
+    let copied: usize = match work.teacher {
+        true => towers.iter().filter(|(p, _)| **p == Adaptation::Full).map(|(_, n)| n).sum(),
+        false => 0,
+    };
+    let frozen: usize =
+        towers.iter().filter(|(p, _)| **p != Adaptation::Full).map(|(_, n)| n).sum();
+    for (adaptation, blocks) in
+        [(&peft.vision, &mut model.visual.blocks), (&peft.text, &mut model.text.blocks)]
+    {
+        if let Adaptation::Lora(config) = adaptation {
+            lora::adapt(blocks, config, &Device::flex());
+        }
+    }
+    let count = model.num_params();
+    let held = count + 3 * (count - frozen) + copied;
     let largest = parameters(&model).iter().map(|p| p.len()).max().unwrap_or(0) as f64;
     let pairs = work.micro_batch as f64;
 
     let towers = [
-        (&config.vision.block, config.vision.depth, config.vision.num_tokens()),
-        (&config.text.block, config.text.depth, config.text.context_length),
+        (&peft.vision, &config.vision.block, config.vision.depth, config.vision.num_tokens()),
+        (&peft.text, &config.text.block, config.text.depth, config.text.context_length),
     ];
     let activations: f64 = towers
         .iter()
-        .map(|(block, depth, tokens)| tower(block, *depth, *tokens, work.recompute))
+        .map(|(adaptation, block, depth, tokens)| match adaptation {
+            Adaptation::Full => tower(block, *depth, *tokens, work.recompute),
+            // Nothing is kept; one block works.
+            Adaptation::Frozen => tower(block, 1, *tokens, false),
+            Adaptation::Lora(lora) => {
+                let added = adapter_floats(block, lora) * (lora.blocks * tokens) as f64;
+                tower(block, lora.blocks, *tokens, work.recompute) + added
+            }
+        })
         .sum();
 
     let pixels = 3.0 * (config.vision.image_size as f64).powi(2);
@@ -87,7 +128,7 @@ fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
     // The backward pass frees what it has used; the update comes when everything is free.
     let update = UPDATE_COPIES * largest;
     Estimate {
-        parameters: FLOAT * 4.0 * count,
+        parameters: FLOAT * held as f64,
         activations: FLOAT * (activations * pairs + logits).max(update),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
@@ -111,6 +152,18 @@ fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f
     };
     // Embedding, positions and the last norm keep a few more rows.
     (blocks + 6.0 * width) * tokens as f64
+}
+
+/// Values that one token keeps for the adapters of one block: their inputs and what is dropped of
+/// them, and what lies between the two matrices.
+fn adapter_floats(block: &BlockConfig, lora: &LoraConfig) -> f64 {
+    let kept = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
+    let inputs = |target: &Target| match target {
+        Target::Fc2 => block.mlp_width,
+        _ => block.width,
+    };
+    let rows = |target| kept * inputs(target) as f64 + lora.rank as f64;
+    lora.targets.iter().map(rows).sum()
 }
 
 /// Values that one token keeps in one block: norms, projections, residuals; the MLP, twice as often

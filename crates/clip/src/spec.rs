@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod deployment;
 mod hearth;
+mod partial;
 mod regularization;
 mod run;
 mod train;
@@ -135,10 +136,8 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
-            }
-            Action::Inference => &["model", "inference", "peft", "hearth.model"],
+            Action::Evaluate => &["wandb", "model", "dataset.val", "evaluate", "hearth.model"],
+            Action::Inference => &["model", "inference", "hearth.model"],
         }
     }
 }

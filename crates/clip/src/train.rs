@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use hearth_data::random::Key;
 use hearth_engine::{
-    Checkpoints, Metrics, Optimizer, OptimizerConfig, Rule, Run, Session, Summary, Task,
-    TrainState, evaluate, fit,
+    Checkpoints, Metrics, Optimizer, OptimizerConfig, Rule, Run, SaveBeside, SaveModel, Session,
+    Summary, Task, TrainState, check_run, evaluate, fit,
 };
 use hearth_spec::Document;
 use hearth_weights::{map_values, save};
 
 use crate::{
+    adapters,
     dataset::EvalBatches,
     error::ClipError,
-    experiment, layouts, memory,
+    experiment,
+    extra::{Extra, Initial, Preservation, Triplet},
+    layouts, memory,
     model::Clip,
+    peft::{Peft, base, merged},
     plan::{best, fingerprint, plan, rates},
     recipe,
     setup::{Setup, contrast},
@@ -35,15 +39,26 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
+    let peft = Peft::of(document, &spec, &setup)?;
     let data = training_data(document, &spec, &setup, run)?;
     let validation = validation_data(&spec, &setup, run)?;
 
-    warn_of_memory(&memory::of_training(&spec, &setup, &data), run);
+    warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
 
-    let key = Key::new(seed(&spec, run));
-    let (model, report) = setup.model(&key, &run.device.clone().autodiff())?;
-    report.iter().for_each(|report| run.notice(&report.to_string()));
-    let mut model = freeze(model, &spec);
+    let seed = seed(&spec, run);
+    let key = Key::new(seed);
+    let initial = if spec.regularization.enabled && peft.trains_a_tower() {
+        let reread = resumed.as_ref().map(|_| Setup::new(document, &spec, pretrained, run));
+        Some(Initial::of(&setup, reread.transpose()?, seed)?)
+    } else {
+        None
+    };
+    let mut fingerprint = fingerprint(&spec, &data, &peft);
+    fingerprint.extend(initial.as_ref().map(Initial::identity));
+    if let Some(checkpoint) = &resumed {
+        check_run(checkpoint, &fingerprint)?;
+    }
+    let mut model = model(&setup, &peft, &key, resumed.as_deref(), run)?;
     if resumed.is_none() {
         model = calibrate(model, &spec);
         setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
@@ -55,21 +70,14 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         recompute: spec.train.grad_checkpointing,
         logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
         rates: rates(&spec),
+        extra: extra(&spec, &peft, initial, &model, &key)?,
         device: run.device.clone(),
     };
     let plan = plan(document, &spec, &data, key)?;
-
-    let layout = layouts::public(setup.family());
-    let metadata = recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable());
-    let save_model = |model: &Clip, path: &Path| save(model, path, &layout, &metadata);
     let best = best(document, &spec, run)?;
-    let checkpoints = Checkpoints::new(
-        &run.results,
-        LATEST,
-        fingerprint(&spec, &data),
-        Box::new(save_model),
-        best,
-    );
+    let save_model = save_model(&setup, &spec);
+    let checkpoints = Checkpoints::new(&run.results, LATEST, fingerprint, save_model, best)
+        .with_beside(save_beside(&peft, &spec));
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
@@ -137,14 +145,71 @@ fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
     })
 }
 
-fn freeze(mut model: Clip, spec: &ClipSpec) -> Clip {
-    if spec.model.freeze_vision_encoder {
-        model.visual = model.visual.no_grad();
+/// The model to go on with: weights, adapters, and what of it is trained.
+fn model(
+    setup: &Setup,
+    peft: &Peft,
+    key: &Key,
+    resumed: Option<&Path>,
+    run: &Run,
+) -> Result<Clip, ClipError> {
+    let device = run.device.clone().autodiff();
+    let (model, report) = setup.model(key, &device)?;
+    report.iter().for_each(|report| run.notice(&report.to_string()));
+    let model = peft.apply(model, key, &device);
+    match resumed {
+        Some(checkpoint) if peft.adapters().next().is_some() => {
+            Ok(adapters::restore(model, checkpoint)?)
+        }
+        _ => Ok(model),
     }
-    if spec.model.freeze_text_encoder {
-        model.text = model.text.no_grad();
+}
+
+/// What the spec adds to the contrastive loss. `model` has not been trained, or `initial` knows what
+/// it was before.
+fn extra(
+    spec: &ClipSpec,
+    peft: &Peft,
+    initial: Option<Initial>,
+    model: &Clip,
+    key: &Key,
+) -> Result<Extra, ClipError> {
+    let (weight, margin) = (spec.train.triplet_loss_weight, spec.train.triplet_margin);
+    let mut extra = Extra { dropout: peft.drops(), ..Extra::default() };
+    extra.triplet = (weight > 0.0).then_some(Triplet { weight, margin });
+    if spec.regularization.enabled {
+        extra.preservation = Some(Preservation {
+            teacher: match initial {
+                Some(initial) => initial.teacher(model, peft, key)?,
+                None => base(model),
+            },
+            embedding_mse: spec.regularization.embedding_mse_weight,
+            cosine: spec.regularization.cosine_weight,
+            similarity: spec.regularization.similarity_weight,
+        });
     }
-    model
+    Ok(extra)
+}
+
+/// Writes the model as any program reads it: in the layout of its family, adapters merged.
+fn save_model(setup: &Setup, spec: &ClipSpec) -> SaveModel<'static, Clip> {
+    let layout = layouts::public(setup.family());
+    let metadata = recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable());
+    Box::new(move |model, path| save(&merged(model), path, &layout, &metadata))
+}
+
+/// Writes adapters as they are, for resuming and, if asked, for other programs.
+fn save_beside(peft: &Peft, spec: &ClipSpec) -> SaveBeside<'static, Clip> {
+    let (peft, export) = (peft.clone(), spec.hearth.train.save_adapters);
+    Box::new(move |model, path| {
+        if peft.adapters().next().is_some() {
+            adapters::save_state(model, path)?;
+        }
+        if export {
+            adapters::export(&peft, model, path)?;
+        }
+        Ok(())
+    })
 }
 
 /// The first state, or that of the checkpoint that is continued.

@@ -5,6 +5,7 @@
 mod it {
     mod capture;
     mod goldens;
+    mod lora;
     mod positions;
     mod retrieval;
     mod spec_definition;

@@ -34,6 +34,10 @@ pub type Fingerprint = BTreeMap<String, String>;
 /// Writes the whole model into one file.
 pub type SaveModel<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), WeightsError> + 'a>;
 
+/// Writes what belongs to a checkpoint beside its model file, which it is told. The state folder is
+/// there, the model file comes afterwards.
+pub type SaveBeside<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), EngineError> + 'a>;
+
 /// Where a run keeps its checkpoints.
 pub struct Checkpoints<'a, M> {
     folder: PathBuf,
@@ -41,6 +45,7 @@ pub struct Checkpoints<'a, M> {
     link: &'static str,
     fingerprint: Fingerprint,
     save_model: SaveModel<'a, M>,
+    save_beside: Option<SaveBeside<'a, M>>,
     best: Option<Best>,
     newest: RefCell<Option<PathBuf>>,
 }
@@ -66,8 +71,20 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         save_model: SaveModel<'a, M>,
         best: Option<Best>,
     ) -> Self {
-        let folder = folder.to_owned();
-        Self { folder, link, fingerprint, save_model, best, newest: RefCell::new(None) }
+        Self {
+            folder: folder.to_owned(),
+            link,
+            fingerprint,
+            save_model,
+            save_beside: None,
+            best,
+            newest: RefCell::new(None),
+        }
+    }
+
+    /// As well as what the model file cannot hold, such as adapters that it holds merged.
+    pub fn with_beside(self, save: SaveBeside<'a, M>) -> Self {
+        Self { save_beside: Some(save), ..self }
     }
 
     /// The model file to continue in `folder`: what its link points at.
@@ -88,6 +105,9 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
         let model = self.folder.join(format!("{name}.safetensors"));
         self.save_state(state, &state_folder(&model))?;
+        if let Some(save) = &self.save_beside {
+            save(&state.model, &model)?;
+        }
         (self.save_model)(&state.model, &model)?;
         let link = self.folder.join(format!("{}.safetensors", self.link));
         replace_link(&link, Path::new(&format!("{name}.safetensors")))?;
@@ -122,7 +142,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
     ) -> Result<(usize, Mean), EngineError> {
         let folder = state_folder(model_file);
         let progress = read_progress(&folder.join(PROGRESS_FILE))?;
-        self.check_fingerprint(model_file, &progress.run)?;
+        compare(model_file, &progress.run, &self.fingerprint)?;
 
         let file = WeightsFile::open(folder.join(OPTIMIZER_FILE))?;
         let mut tensors = Vec::new();
@@ -136,23 +156,6 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         }
         self.newest.replace(Some(model_file.to_owned()));
         Ok((progress.step, progress.epoch_loss))
-    }
-
-    fn check_fingerprint(&self, model: &Path, found: &Fingerprint) -> Result<(), EngineError> {
-        let names = found.keys().chain(self.fingerprint.keys());
-        for name in names {
-            let (found, needed) = (found.get(name), self.fingerprint.get(name));
-            if found != needed {
-                let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
-                return Err(EngineError::OtherRun {
-                    checkpoint: model.to_owned(),
-                    what: name.clone(),
-                    found: shown(found),
-                    needed: shown(needed),
-                });
-            }
-        }
-        Ok(())
     }
 
     fn save_state(&self, state: &TrainState<M>, folder: &Path) -> Result<(), EngineError> {
@@ -177,6 +180,34 @@ pub fn state_folder(model: &Path) -> PathBuf {
     model.with_extension("state")
 }
 
+/// Whether a run with this fingerprint continues `model_file`: the error says what differs.
+pub fn check_run(model_file: &Path, fingerprint: &Fingerprint) -> Result<(), EngineError> {
+    let progress = read_progress(&state_folder(model_file).join(PROGRESS_FILE))?;
+    compare(model_file, &progress.run, fingerprint)
+}
+
+fn compare(model: &Path, found: &Fingerprint, needed: &Fingerprint) -> Result<(), EngineError> {
+    for name in found.keys().chain(needed.keys()) {
+        let (found, needed) = (found.get(name), needed.get(name));
+        if found != needed {
+            let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+            return Err(EngineError::OtherRun {
+                checkpoint: model.to_owned(),
+                what: name.clone(),
+                found: shown(found),
+                needed: shown(needed),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.adapters`: the part of a
+/// model that was trained beside frozen weights, for other programs.
+pub fn adapters_folder(model: &Path) -> PathBuf {
+    model.with_extension("adapters")
+}
+
 fn read_progress(path: &Path) -> Result<Progress, EngineError> {
     let state = |reason: String| EngineError::State { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| state(format!("cannot read this file: {error}")))?;
@@ -185,6 +216,10 @@ fn read_progress(path: &Path) -> Result<Progress, EngineError> {
 
 fn remove_checkpoint(model: &Path) -> Result<(), FileError> {
     fs::remove_file(model).map_err(FileError::at("remove this file", model))?;
-    let folder = state_folder(model);
-    fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))
+    for folder in [state_folder(model), adapters_folder(model)] {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))?;
+        }
+    }
+    Ok(())
 }

@@ -28,7 +28,9 @@ mod task;
 
 pub use atomic_file::FileError;
 pub use best::{Best, Better, FileName, FileNameError};
-pub use checkpoint::{Checkpoints, Fingerprint, SaveModel, state_folder};
+pub use checkpoint::{
+    Checkpoints, Fingerprint, SaveBeside, SaveModel, adapters_folder, check_run, state_folder,
+};
 pub use device::{DEVICES, DeviceError, open_device};
 pub use error::EngineError;
 pub use events::EventLog;

@@ -28,6 +28,9 @@ block! {
         micro_batches: usize = 1 => min(1), known_as(&["accum_grad_batches", "accum_freq", "grad_accum"]),
         /// Steps between two points of progress and of the TensorBoard curves.
         log_interval: usize = 10 => min(1), known_as(&["log_every", "log_every_n_steps"]),
+        /// Writes, beside every checkpoint of a training with `peft`, a folder with the added matrices alone, as the
+        /// library `peft` reads them on top of a model of transformers. SigLIP2 and OpenAI types only.
+        save_adapters: bool,
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
     }

@@ -80,21 +80,10 @@ fn clip_of_transformers() {
 
 #[test]
 fn nv_clip_of_open_clip() {
-    let mut config = classic(24, 1e-5, Activation::Gelu);
-    config.vision.image_size = 28;
-    config.vision.patch_size = 14;
-    config.vision.block.mlp_width = 128;
-    config.text.block.mlp_width = 128;
-    config.vision.positions = VisionPositions::SinCos2d;
-    config.vision.norm_pre = false;
-    config.vision.pool = VisionPool::Mean;
-    config.text.causal = false;
-    config.text.pool = TextPool::Last;
-    config.logit_bias = true;
     let case = Case {
         name: "openclip_nv",
         of: "openclip_nv",
-        config,
+        config: nv(),
         contrast: Contrast::SigLip,
         gradients: &[Contrast::SigLip],
         steps: true,
@@ -123,7 +112,22 @@ fn classic_clip_of_open_clip_with_both_activations() {
     });
 }
 
-fn siglip() -> ClipConfig {
+pub(crate) fn nv() -> ClipConfig {
+    let mut config = classic(24, 1e-5, Activation::Gelu);
+    config.vision.image_size = 28;
+    config.vision.patch_size = 14;
+    config.vision.block.mlp_width = 128;
+    config.text.block.mlp_width = 128;
+    config.vision.positions = VisionPositions::SinCos2d;
+    config.vision.norm_pre = false;
+    config.vision.pool = VisionPool::Mean;
+    config.text.causal = false;
+    config.text.pool = TextPool::Last;
+    config.logit_bias = true;
+    config
+}
+
+pub(crate) fn siglip() -> ClipConfig {
     let mut config = classic(32, 1e-6, Activation::GeluTanh);
     config.vision = VisionConfig {
         class_token: false,
@@ -201,6 +205,7 @@ fn task(case: &Case, model: &Clip) -> ContrastiveTask {
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
         rates: RATES,
+        extra: Default::default(),
         device: Device::flex(),
     }
 }
@@ -248,7 +253,7 @@ fn check_loss(
 
 fn loss(case: &Case, contrast: Contrast, model: &Clip, batch: &Batch) -> (f32, GradientsParams) {
     let task = ContrastiveTask { contrast, ..task(case, model) };
-    let step = Step { index: 0, micro_batch: 0, key: Key::new(0) };
+    let step = Step { index: 0, first: 0, key: Key::new(0) };
     let local = task.forward(model, batch, &step);
     let shared = [task.share(&local)];
     let losses = task.losses(local, &shared, 0);
@@ -350,7 +355,7 @@ fn in_their_layout(model: &Clip, grads: &GradientsParams, map: &KeyMap) -> Weigh
     save_in(&model.valid().map(&mut Replace(collect.1)), map)
 }
 
-fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
+pub(crate) fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.keep().join("model.safetensors");
     save(model, &path, map, &Default::default()).unwrap();
@@ -361,7 +366,7 @@ fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-fn open(name: &str) -> WeightsFile {
+pub(crate) fn open(name: &str) -> WeightsFile {
     WeightsFile::open(fixture(&format!("{name}.safetensors"))).unwrap()
 }
 
