@@ -10,4 +10,5 @@ mod it {
     mod retrieval;
     mod spec_definition;
     mod spec_mistakes;
+    mod spec_partial;
 }
