@@ -4,7 +4,7 @@
 //! forward pass under autodiff, for widths 256 to 768, 4 to 16 heads, 64 to 256 tokens); a test of the
 //! binary compares the sum with the measured peak of real runs.
 
-use burn::{module::Module, tensor::Device};
+use burn::tensor::Device;
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
     lora::{self, LoraConfig, Target},
@@ -81,25 +81,7 @@ pub(crate) fn of_training(
 
 /// The peak of training `peft` of `config`.
 fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
-    // Takes no memory: nothing of it is drawn.
-    let mut model = config.init(&Device::flex());
-    let towers = [(&peft.vision, model.visual.num_params()), (&peft.text, model.text.num_params())];
-    let copied: usize = match work.teacher {
-        true => towers.iter().filter(|(p, _)| **p == Adaptation::Full).map(|(_, n)| n).sum(),
-        false => 0,
-    };
-    let frozen: usize =
-        towers.iter().filter(|(p, _)| **p != Adaptation::Full).map(|(_, n)| n).sum();
-    for (adaptation, blocks) in
-        [(&peft.vision, &mut model.visual.blocks), (&peft.text, &mut model.text.blocks)]
-    {
-        if let Adaptation::Lora(config) = adaptation {
-            lora::adapt(blocks, config, &Device::flex());
-        }
-    }
-    let count = model.num_params();
-    let held = count + 3 * (count - frozen) + copied;
-    let largest = parameters(&model).iter().map(|p| p.len()).max().unwrap_or(0) as f64;
+    let (held, largest) = parameter_floats(config, peft, work.teacher);
     let pairs = work.micro_batch as f64;
 
     let towers = [
@@ -112,10 +94,7 @@ fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
             Adaptation::Full => tower(block, *depth, *tokens, work.recompute),
             // Nothing is kept; one block works.
             Adaptation::Frozen => tower(block, 1, *tokens, false),
-            Adaptation::Lora(lora) => {
-                let added = adapter_floats(block, lora) * (lora.blocks * tokens) as f64;
-                tower(block, lora.blocks, *tokens, work.recompute) + added
-            }
+            Adaptation::Lora(lora) => lora_tower(block, lora, *tokens, work.recompute),
         })
         .sum();
 
@@ -128,10 +107,37 @@ fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
     // The backward pass frees what it has used; the update comes when everything is free.
     let update = UPDATE_COPIES * largest;
     Estimate {
-        parameters: FLOAT * held as f64,
+        parameters: FLOAT * held,
         activations: FLOAT * (activations * pairs + logits).max(update),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
+}
+
+/// Values of the parameters and of what is kept for each, and of the largest that is trained.
+fn parameter_floats(config: &ClipConfig, peft: &Peft, teacher: bool) -> (f64, f64) {
+    // Takes no memory: nothing of it is drawn.
+    let mut model = config.init(&Device::flex());
+    for (adaptation, blocks) in
+        [(&peft.vision, &mut model.visual.blocks), (&peft.text, &mut model.text.blocks)]
+    {
+        if let Adaptation::Lora(config) = adaptation {
+            lora::adapt(blocks, config, &Device::flex());
+        }
+    }
+    let (mut held, mut largest) = (0, 0);
+    for parameter in parameters(&model) {
+        let tower = if parameter.name.starts_with("visual.") { &peft.vision } else { &peft.text };
+        let whole = *tower == Adaptation::Full;
+        held += parameter.len();
+        if whole || parameter.name.contains(".lora.") {
+            held += 3 * parameter.len();
+            largest = largest.max(parameter.len());
+        }
+        if whole && teacher {
+            held += parameter.len();
+        }
+    }
+    (held as f64, largest as f64)
 }
 
 /// Bytes that the system can give; `None` where it does not tell.
@@ -152,6 +158,17 @@ fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f
     };
     // Embedding, positions and the last norm keep a few more rows.
     (blocks + 6.0 * width) * tokens as f64
+}
+
+/// Values that one pair keeps in a tower of which adapters are trained.
+fn lora_tower(block: &BlockConfig, lora: &LoraConfig, tokens: usize, recompute: bool) -> f64 {
+    // Frozen matrices keep their inputs for nobody.
+    let spared = (3 * block.width + block.mlp_width) as f64;
+    let changed = adapter_floats(block, lora) - spared;
+    // The first block with adapters has nothing to recompute from.
+    let whole = if recompute { lora.blocks.min(2) } else { lora.blocks };
+    let first = if recompute { block_floats(block, tokens) * tokens as f64 } else { 0.0 };
+    tower(block, lora.blocks, tokens, recompute) + first + changed * (whole * tokens) as f64
 }
 
 /// Values that one token keeps for the adapters of one block: their inputs and what is dropped of
