@@ -93,12 +93,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let state = fit(&session, state)?;
 
-    let rows = match (&validation, untrained) {
-        (Some(data), Some(untrained)) => {
-            baselines(&task, &state.model.valid(), &untrained, data, run)?
-        }
-        _ => Vec::new(),
-    };
+    let rows = baselines(&task, &state.model.valid(), untrained, validation.as_ref(), run)?;
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
 }
 
@@ -250,15 +245,16 @@ fn start(
 }
 
 /// Metrics of the trained model beside those of its untrained weights and of shuffled captions:
-/// what chance reaches on this data.
+/// what chance reaches on this data. None without validation, or where they were not asked for.
 fn baselines(
     task: &ContrastiveTask,
     trained: &Clip,
-    untrained: &Clip,
-    data: &EvalBatches,
+    untrained: Option<Clip>,
+    data: Option<&EvalBatches>,
     run: &Run,
 ) -> Result<Vec<(&'static str, Metrics)>, ClipError> {
     let mut rows = Vec::new();
+    let Some((untrained, data)) = untrained.as_ref().zip(data) else { return Ok(rows) };
     for (name, model, data) in [
         ("trained", trained, data),
         ("untrained weights", untrained, data),

@@ -149,6 +149,13 @@ fn micro_batches_do_not_change_a_training_of_adapters() {
     }
 }
 
+/// Whether the TensorBoard events of a training have a curve of this name.
+fn has_curve(folder: &Path, results: &str, name: &str) -> bool {
+    let logs = folder.join(results).join("train/lightning_logs/version_1");
+    let files = fs::read_dir(logs).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    files.into_iter().any(|bytes| bytes.windows(name.len()).any(|part| part == name.as_bytes()))
+}
+
 /// Mean distance of the pictures' embeddings of two checkpoints.
 fn distance(folder: &Path, a: &str, b: &str) -> f64 {
     let rows = |checkpoint: &str| {
@@ -176,6 +183,10 @@ fn a_regularized_model_stays_nearer_to_its_start() {
     succeed(folder, &with(&plain, &["results_dir=plain"]));
     succeed(folder, &held);
     let (far, near) = (distance(folder, "out", "plain"), distance(folder, "out", "held"));
+    for part in ["train_loss_step", "train/contrastive", "train/embedding_mse", "train/similarity"]
+    {
+        assert!(has_curve(folder, "held", part), "{part}");
+    }
     println!("mean distance to the start: {far:.4} alone, {near:.4} held");
     assert!(near < 0.5 * far, "{near} {far}");
 
