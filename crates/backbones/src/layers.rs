@@ -14,7 +14,10 @@ use burn::{
     },
 };
 
-use crate::recompute::recompute;
+use crate::{
+    lora::{self, AttentionAdapters, MlpAdapters},
+    recompute::recompute,
+};
 
 /// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +102,8 @@ pub struct Attention {
     pub qkv: Linear,
     /// [W, W].
     pub proj: Linear,
+    /// What is trained beside them; usually nothing.
+    pub lora: AttentionAdapters,
     num_heads: usize,
 }
 
@@ -109,6 +114,8 @@ pub struct Mlp {
     pub fc1: Linear,
     /// [M, W].
     pub fc2: Linear,
+    /// What is trained beside them; usually nothing.
+    pub lora: MlpAdapters,
     #[module(skip)]
     activation: Activation,
 }
@@ -136,6 +143,7 @@ impl BlockConfig {
             attn: Attention {
                 qkv: linear(self.width, 3 * self.width, self.qkv_bias, device),
                 proj: linear(self.width, self.width, true, device),
+                lora: AttentionAdapters::default(),
                 num_heads: self.num_heads,
             },
             ls1: self.init_layer_scale(device),
@@ -215,12 +223,12 @@ impl Attention {
         let a = self.num_heads;
 
         // [B, N, 3W] -> [3, B, A, N, D]
-        let qkv = self.qkv.forward(x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
+        let qkv = self.lora.qkv(&self.qkv, x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
         let [q, k, v] = [0, 1, 2].map(|i| qkv.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
 
         let (mask, options) = visible.of_queries(&q);
         let heads = attention(q, k, v, mask, None, options);
-        self.proj.forward(heads.swap_dims(1, 2).reshape([b, n, w]))
+        lora::forward(&self.proj, &self.lora.proj, heads.swap_dims(1, 2).reshape([b, n, w]))
     }
 }
 
@@ -230,13 +238,15 @@ impl Mlp {
         Self {
             fc1: linear(width, mlp_width, true, device),
             fc2: linear(mlp_width, width, true, device),
+            lora: MlpAdapters::default(),
             activation,
         }
     }
 
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+        let hidden = self.activation.forward(lora::forward(&self.fc1, &self.lora.fc1, x));
+        lora::forward(&self.fc2, &self.lora.fc2, hidden)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod error;
 pub mod layers;
+pub mod lora;
 pub mod naflex;
 pub mod positions;
 pub mod radio;

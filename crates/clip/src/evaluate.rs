@@ -38,6 +38,7 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         recompute: false,
         logit_scale_ceiling: f32::INFINITY,
         rates: Rates { vision: 0.0, text: 0.0, weight_decay: 0.0 },
+        extra: Default::default(),
         device: run.device.clone(),
     };
     let Some(metrics) = evaluate_all(&task, &model.valid(), &data, run)? else {

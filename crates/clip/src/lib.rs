@@ -6,18 +6,22 @@
 //! Start reading at [`model`], then [`train`](train()).
 #![recursion_limit = "256"]
 
+mod adapters;
 mod check;
+mod checkpoints;
 mod dataset;
 mod embeddings;
 mod error;
 mod evaluate;
 mod experiment;
+pub mod extra;
 mod inference;
 mod init;
 pub mod layouts;
 mod memory;
 pub mod model;
 mod parts;
+pub mod peft;
 pub mod pictures;
 mod plan;
 pub mod radio;

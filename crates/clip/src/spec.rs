@@ -6,6 +6,7 @@ mod check;
 mod data;
 mod deployment;
 mod hearth;
+mod partial;
 mod regularization;
 mod run;
 mod train;
@@ -139,16 +140,10 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => &[
-                "wandb",
-                "model",
-                "dataset.val",
-                "evaluate",
-                "peft",
-                "hearth.model",
-                "hearth.dataset",
-            ],
-            Action::Inference => &["model", "inference", "peft", "hearth.model", "hearth.dataset"],
+            Action::Evaluate => {
+                &["wandb", "model", "dataset.val", "evaluate", "hearth.model", "hearth.dataset"]
+            }
+            Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
         }
     }
 }

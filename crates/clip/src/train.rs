@@ -1,36 +1,31 @@
 //! `clip train`: from a spec to checkpoints.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{
-    Best, Checkpoints, Fingerprint, Metrics, Optimizer, OptimizerConfig, Restored, Rule, Run,
-    Session, Summary, Task, TrainState, evaluate, fit,
-};
+use hearth_engine::{Metrics, Run, Session, Summary, check_run, evaluate, fit};
 use hearth_spec::Document;
-use hearth_weights::{KeyMap, map_values, save, save_pth};
+use hearth_weights::map_values;
 
 use crate::{
+    adapters,
+    checkpoints::{Kept, resumed_from, start},
     dataset::EvalBatches,
     error::ClipError,
-    experiment, layouts, memory,
+    experiment,
+    extra::{Extra, Initial, Preservation, Triplet},
+    layouts, memory,
     model::Clip,
+    peft::{Peft, base},
     plan::{best, fingerprint, plan, rates},
     recipe,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
-    spec::{Action, CheckpointFormat, ClipSpec, OptimizerType},
+    spec::{Action, ClipSpec},
     summary,
     task::{ContrastiveTask, logit_scale_ceiling},
 };
-
-/// Name of the link to the newest checkpoint, as TAO calls it.
-pub(crate) const LATEST: &str = "clip_latest";
 
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
@@ -39,15 +34,26 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
+    let peft = Peft::of(document, &spec, &setup)?;
     let data = training_data(document, &spec, &setup, run)?;
     let validation = validation_data(&spec, &setup, run)?;
 
-    warn_of_memory(&memory::of_training(&spec, &setup, &data), run);
+    warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
 
-    let key = Key::new(seed(&spec, run));
-    let (model, reports) = setup.model(&key, &run.device.clone().autodiff())?;
-    reports.iter().for_each(|report| run.notice(&report.to_string()));
-    let mut model = freeze(model, &spec);
+    let seed = seed(&spec, run);
+    let key = Key::new(seed);
+    let initial = if spec.regularization.enabled && peft.trains_a_tower() {
+        let reread = resumed.as_ref().map(|_| Setup::new(document, &spec, pretrained, run));
+        Some(Initial::of(&setup, reread.transpose()?, seed)?)
+    } else {
+        None
+    };
+    let mut fingerprint = fingerprint(&spec, &data, &peft);
+    fingerprint.extend(initial.as_ref().map(Initial::identity));
+    if let Some(checkpoint) = &resumed {
+        check_run(checkpoint, &fingerprint)?;
+    }
+    let mut model = model(&setup, &peft, &key, resumed.as_deref(), run)?;
     if resumed.is_none() {
         model = calibrate(model, &spec);
         setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
@@ -59,17 +65,17 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         recompute: spec.train.grad_checkpointing,
         logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
         rates: rates(&spec),
+        extra: extra(&spec, &peft, initial, &model, &key)?,
         device: run.device.clone(),
     };
     let plan = plan(document, &spec, &data, key)?;
-
     let kept = Kept {
         layout: layouts::public(&setup.recipe),
         metadata: recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable()),
-        fingerprint: fingerprint(&spec, &data),
+        fingerprint,
         best: best(document, &spec, run)?,
     };
-    let checkpoints = kept.checkpoints(spec.hearth.train.checkpoint_format, run);
+    let checkpoints = kept.checkpoints(&spec, &peft, run);
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
@@ -86,41 +92,8 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let state = fit(&session, state)?;
 
-    let rows = match (&validation, untrained) {
-        (Some(data), Some(untrained)) => {
-            baselines(&task, &state.model.valid(), &untrained, data, run)?
-        }
-        _ => Vec::new(),
-    };
+    let rows = baselines(&task, &state.model.valid(), untrained, validation.as_ref(), run)?;
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
-}
-
-/// What checkpoints say besides the weights, and which of them stay.
-struct Kept {
-    layout: KeyMap,
-    metadata: BTreeMap<String, String>,
-    fingerprint: Fingerprint,
-    best: Option<Best>,
-}
-
-impl Kept {
-    fn checkpoints(&self, format: CheckpointFormat, run: &Run) -> Checkpoints<'_, Clip> {
-        let Kept { layout, metadata, fingerprint, best } = self;
-        let checkpoints = Checkpoints::new(
-            &run.results,
-            LATEST,
-            fingerprint.clone(),
-            Box::new(|model, path| save(model, path, layout, metadata)),
-            best.clone(),
-        );
-        match format {
-            CheckpointFormat::Safetensors => checkpoints,
-            CheckpointFormat::Pth => {
-                let twin = |model: &Clip, path: &Path| save_pth(model, path, layout, metadata);
-                checkpoints.with_twin("pth", Box::new(twin))
-            }
-        }
-    }
 }
 
 /// Says so where the training will hardly fit: the system would end it without a word.
@@ -134,20 +107,6 @@ fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
             available / 1e9
         ));
     }
-}
-
-/// The checkpoint that this run continues: named by the spec, else the newest of its folder.
-fn resumed_from(spec: &ClipSpec, run: &Run) -> Option<PathBuf> {
-    match &spec.train.common.resume_training_checkpoint_path {
-        Some(path) => Some(behind_link(Path::new(path))),
-        None => Checkpoints::<Clip>::latest(&run.results, LATEST),
-    }
-}
-
-/// The checkpoint that `clip_latest` points at: its state lies beside it, not beside the link.
-fn behind_link(path: &Path) -> PathBuf {
-    fs::read_link(path)
-        .map_or_else(|_| path.to_owned(), |target| path.with_file_name("").join(target))
 }
 
 /// The seed of the run; a negative one asks for a new one each time.
@@ -172,57 +131,63 @@ fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
     })
 }
 
-fn freeze(mut model: Clip, spec: &ClipSpec) -> Clip {
-    if spec.model.freeze_vision_encoder {
-        model.visual = model.visual.no_grad();
-    }
-    if spec.model.freeze_text_encoder {
-        model.text = model.text.no_grad();
-    }
-    model
-}
-
-/// The first state, or that of the checkpoint that is continued.
-fn start(
-    spec: &ClipSpec,
-    task: &ContrastiveTask,
-    model: Clip,
-    checkpoints: &Checkpoints<'_, Clip>,
+/// The model to go on with: weights, adapters, and what of it is trained.
+fn model(
+    setup: &Setup,
+    peft: &Peft,
+    key: &Key,
     resumed: Option<&Path>,
     run: &Run,
-) -> Result<TrainState<Clip>, ClipError> {
-    let optim = &spec.train.optim;
-    let config = OptimizerConfig {
-        rule: match optim.optimizer_type {
-            OptimizerType::AdamW => Rule::AdamW,
-            OptimizerType::Lamb => Rule::Lamb,
-        },
-        betas: [optim.betas[0], optim.betas[1]],
-        eps: optim.eps,
-    };
-    let groups = task.parameter_groups(&model);
-    let mut optimizer = Optimizer::new(config, groups, &model, &run.device);
-    let (mut step, mut epoch_loss, mut unreadable) = Default::default();
-    if let Some(checkpoint) = resumed {
-        Restored { step, epoch_loss, unreadable } =
-            checkpoints.restore(checkpoint, &mut optimizer)?;
-        run.status.resuming(checkpoint);
-        run.events().resumed_at(step as u64);
-        run.progress.message(&format!("resuming from {} behind step {step}", checkpoint.display()));
+) -> Result<Clip, ClipError> {
+    let device = run.device.clone().autodiff();
+    let (model, reports) = setup.model(key, &device)?;
+    reports.iter().for_each(|report| run.notice(&report.to_string()));
+    let model = peft.apply(model, key, &device);
+    match resumed {
+        Some(checkpoint) if peft.adapters().next().is_some() => {
+            Ok(adapters::restore(model, checkpoint)?)
+        }
+        _ => Ok(model),
     }
-    Ok(TrainState { model, optimizer, step, epoch_loss, unreadable })
+}
+
+/// What the spec adds to the contrastive loss. `model` has not been trained, or `initial` knows what
+/// it was before.
+fn extra(
+    spec: &ClipSpec,
+    peft: &Peft,
+    initial: Option<Initial>,
+    model: &Clip,
+    key: &Key,
+) -> Result<Extra, ClipError> {
+    let (weight, margin) = (spec.train.triplet_loss_weight, spec.train.triplet_margin);
+    let mut extra = Extra { dropout: peft.drops(), ..Extra::default() };
+    extra.triplet = (weight > 0.0).then_some(Triplet { weight, margin });
+    if spec.regularization.enabled {
+        extra.preservation = Some(Preservation {
+            teacher: match initial {
+                Some(initial) => initial.teacher(model, peft, key)?,
+                None => base(model),
+            },
+            embedding_mse: spec.regularization.embedding_mse_weight,
+            cosine: spec.regularization.cosine_weight,
+            similarity: spec.regularization.similarity_weight,
+        });
+    }
+    Ok(extra)
 }
 
 /// Metrics of the trained model beside those of its untrained weights and of shuffled captions:
-/// what chance reaches on this data.
+/// what chance reaches on this data. None without validation, or where they were not asked for.
 fn baselines(
     task: &ContrastiveTask,
     trained: &Clip,
-    untrained: &Clip,
-    data: &EvalBatches,
+    untrained: Option<Clip>,
+    data: Option<&EvalBatches>,
     run: &Run,
 ) -> Result<Vec<(&'static str, Metrics)>, ClipError> {
     let mut rows = Vec::new();
+    let Some((untrained, data)) = untrained.as_ref().zip(data) else { return Ok(rows) };
     for (name, model, data) in [
         ("trained", trained, data),
         ("untrained weights", untrained, data),

@@ -8,7 +8,7 @@ use burn::{
 };
 use hearth_backbones::{
     BackboneError,
-    layers::BlockConfig,
+    layers::{Block, BlockConfig},
     naflex::{NaflexConfig, NaflexTransformer},
     positions::Grid,
     radio::{HeadConfig, PositionCrop, RadioConfig, RadioHead, RadioTransformer},
@@ -74,6 +74,16 @@ pub enum Images {
 impl From<Tensor<4>> for Images {
     fn from(images: Tensor<4>) -> Self {
         Images::Square(images, Vec::new())
+    }
+}
+
+impl Images {
+    /// The same pictures as in evaluation.
+    pub(crate) fn uncropped(self) -> Self {
+        match self {
+            Images::Square(images, _) => images.into(),
+            patches => patches,
+        }
     }
 }
 
@@ -185,6 +195,24 @@ impl VisionTower {
             }
             (_, Images::Square(..)) => panic!("a NaFlex tower takes patches"),
             (_, Images::Patches(..)) => panic!("patches are for NaFlex towers"),
+        }
+    }
+
+    /// The blocks of the transformer.
+    pub fn blocks(&self) -> &Vec<Block> {
+        match self {
+            VisionTower::Vit(tower) => &tower.blocks,
+            VisionTower::Naflex(tower) => &tower.blocks,
+            VisionTower::Radio(tower) => &tower.trunk.blocks,
+        }
+    }
+
+    /// [`Self::blocks`], to change them.
+    pub fn blocks_mut(&mut self) -> &mut Vec<Block> {
+        match self {
+            VisionTower::Vit(tower) => &mut tower.blocks,
+            VisionTower::Naflex(tower) => &mut tower.blocks,
+            VisionTower::Radio(tower) => &mut tower.trunk.blocks,
         }
     }
 

@@ -35,6 +35,10 @@ pub type Fingerprint = BTreeMap<String, String>;
 /// Writes the whole model into one file.
 pub type SaveModel<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), WeightsError> + 'a>;
 
+/// Writes what belongs to a checkpoint beside its model file, which it is told. The state folder is
+/// there, the model file comes afterwards.
+pub type SaveBeside<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), EngineError> + 'a>;
+
 /// Where a run keeps its checkpoints.
 pub struct Checkpoints<'a, M> {
     folder: PathBuf,
@@ -43,6 +47,7 @@ pub struct Checkpoints<'a, M> {
     fingerprint: Fingerprint,
     save_model: SaveModel<'a, M>,
     twin: Option<Twin<'a, M>>,
+    save_beside: Option<SaveBeside<'a, M>>,
     best: Option<Best>,
     newest: RefCell<Option<PathBuf>>,
 }
@@ -87,8 +92,16 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         save_model: SaveModel<'a, M>,
         best: Option<Best>,
     ) -> Self {
-        let folder = folder.to_owned();
-        Self { folder, link, fingerprint, save_model, twin: None, best, newest: RefCell::new(None) }
+        Self {
+            folder: folder.to_owned(),
+            link,
+            fingerprint,
+            save_model,
+            twin: None,
+            save_beside: None,
+            best,
+            newest: RefCell::new(None),
+        }
     }
 
     /// Writes every model, the best ones included, a second time in another format, beside the
@@ -99,6 +112,11 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             best.twin = Some(extension);
         }
         self
+    }
+
+    /// As well as what the model file cannot hold, such as adapters that it holds merged.
+    pub fn with_beside(self, save: SaveBeside<'a, M>) -> Self {
+        Self { save_beside: Some(save), ..self }
     }
 
     /// The model file to continue in `folder`: what its link points at.
@@ -119,6 +137,9 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
         let model = self.folder.join(format!("{name}.safetensors"));
         self.save_state(state, &state_folder(&model))?;
+        if let Some(save) = &self.save_beside {
+            save(&state.model, &model)?;
+        }
         self.write(&state.model, &model)?;
         // Last the link that a resumed run follows.
         for extension in self.twin.iter().map(|twin| twin.extension).chain(["safetensors"]) {
@@ -167,7 +188,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
     ) -> Result<Restored, EngineError> {
         let folder = state_folder(model_file);
         let progress = read_progress(&folder.join(PROGRESS_FILE))?;
-        self.check_fingerprint(model_file, &progress.run)?;
+        compare(model_file, &progress.run, &self.fingerprint)?;
 
         let file = WeightsFile::open(folder.join(OPTIMIZER_FILE))?;
         let mut tensors = Vec::new();
@@ -185,23 +206,6 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             epoch_loss: progress.epoch_loss,
             unreadable: progress.unreadable,
         })
-    }
-
-    fn check_fingerprint(&self, model: &Path, found: &Fingerprint) -> Result<(), EngineError> {
-        let names = found.keys().chain(self.fingerprint.keys());
-        for name in names {
-            let (found, needed) = (found.get(name), self.fingerprint.get(name));
-            if found != needed {
-                let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
-                return Err(EngineError::OtherRun {
-                    checkpoint: model.to_owned(),
-                    what: name.clone(),
-                    found: shown(found),
-                    needed: shown(needed),
-                });
-            }
-        }
-        Ok(())
     }
 
     fn save_state(&self, state: &TrainState<M>, folder: &Path) -> Result<(), EngineError> {
@@ -227,6 +231,34 @@ pub fn state_folder(model: &Path) -> PathBuf {
     model.with_extension("state")
 }
 
+/// Whether a run with this fingerprint continues `model_file`: the error says what differs.
+pub fn check_run(model_file: &Path, fingerprint: &Fingerprint) -> Result<(), EngineError> {
+    let progress = read_progress(&state_folder(model_file).join(PROGRESS_FILE))?;
+    compare(model_file, &progress.run, fingerprint)
+}
+
+fn compare(model: &Path, found: &Fingerprint, needed: &Fingerprint) -> Result<(), EngineError> {
+    for name in found.keys().chain(needed.keys()) {
+        let (found, needed) = (found.get(name), needed.get(name));
+        if found != needed {
+            let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+            return Err(EngineError::OtherRun {
+                checkpoint: model.to_owned(),
+                what: name.clone(),
+                found: shown(found),
+                needed: shown(needed),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.adapters`: the part of a
+/// model that was trained beside frozen weights, for other programs.
+pub fn adapters_folder(model: &Path) -> PathBuf {
+    model.with_extension("adapters")
+}
+
 fn read_progress(path: &Path) -> Result<Progress, EngineError> {
     let state = |reason: String| EngineError::State { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| state(format!("cannot read this file: {error}")))?;
@@ -235,6 +267,10 @@ fn read_progress(path: &Path) -> Result<Progress, EngineError> {
 
 fn remove_checkpoint(model: &Path) -> Result<(), FileError> {
     fs::remove_file(model).map_err(FileError::at("remove this file", model))?;
-    let folder = state_folder(model);
-    fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))
+    for folder in [state_folder(model), adapters_folder(model)] {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))?;
+        }
+    }
+    Ok(())
 }

@@ -194,10 +194,11 @@ fn train_step<T: Task>(
     mut state: TrainState<T::Model>,
     batches: &[T::Batch],
 ) -> (TrainState<T::Model>, Reading) {
-    let step = |micro_batch| Step {
+    let samples: Vec<Vec<String>> = batches.iter().map(|batch| task.samples(batch)).collect();
+    let step = |micro_batch: usize| Step {
         index: state.step,
-        micro_batch,
-        key: plan.key.of("forward").at(state.step as u64).at(micro_batch as u64),
+        first: samples[..micro_batch].iter().map(Vec::len).sum(),
+        key: plan.key.of("forward").at(state.step as u64),
     };
     let shared = share(task, &state.model, batches, &step);
 
@@ -229,7 +230,7 @@ fn train_step<T: Task>(
     let model = state.optimizer.step(state.model, grads, plan.schedule.at(state.step));
     state.model = task.after_step(model);
     state.step += 1;
-    let samples = batches.iter().flat_map(|batch| task.samples(batch)).collect();
+    let samples = samples.into_iter().flatten().collect();
     let reading = Reading { step: state.step, terms, norm, samples };
     (state, reading)
 }

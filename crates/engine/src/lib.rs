@@ -28,7 +28,10 @@ mod task;
 
 pub use atomic_file::FileError;
 pub use best::{Best, Better, FileName, FileNameError};
-pub use checkpoint::{Checkpoints, Fingerprint, Restored, SaveModel, state_folder};
+pub use checkpoint::{
+    Checkpoints, Fingerprint, Restored, SaveBeside, SaveModel, adapters_folder, check_run,
+    state_folder,
+};
 pub use device::{DEVICES, DeviceError, open_device};
 pub use error::EngineError;
 pub use events::EventLog;

@@ -5,6 +5,7 @@ mod it {
     mod embedding;
     mod help;
     mod memory;
+    mod partial;
     mod pytorch;
     pub(crate) mod session;
     pub(crate) mod shapes;

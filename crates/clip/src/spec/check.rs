@@ -5,7 +5,7 @@ use hearth_spec::{
     common::{IntervalUnit, device_ids},
 };
 
-use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange};
+use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, partial};
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -122,7 +122,7 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     intervals(checks, spec);
     several_devices(checks, spec, spec.train.num_devices());
     augmentation(checks, spec);
-    towers(checks, spec);
+    partial::check(checks, spec);
     let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.train.batch_size);
     if parts > batch_size {
         let needed = format!("at most `dataset.train.batch_size`, which is {batch_size}");
@@ -206,15 +206,6 @@ fn augmentation(checks: &mut Checks<'_>, spec: &ClipSpec) {
     {
         let key = format!("{key}[{}]", jitter.len() - 1);
         checks.error(&key, hue, "a change of hue from 0 to 0.5");
-    }
-}
-
-fn towers(checks: &mut Checks<'_>, spec: &ClipSpec) {
-    if spec.model.freeze_vision_encoder && spec.model.freeze_text_encoder {
-        checks.warn(
-            "model.freeze_text_encoder",
-            "both towers are frozen: only the logit scale and the logit bias are trained",
-        );
     }
 }
 

@@ -3,7 +3,8 @@
 use hearth_spec::{block, options};
 
 /// Why the keys of person attribute search are closed, and what to do.
-const NO_METADATA: &str = "training and matching by person attributes are not in this release";
+const NO_METADATA: &str =
+    "matching by person attributes needs tables whose format TAO does not document";
 
 block! {
     /// One folder of pictures with captions beside them or in a folder of their own.

@@ -75,6 +75,9 @@ block! {
         /// Format of checkpoints. Both hold the same tensors under the names of the family's public checkpoints;
         /// `torch.load(weights_only=True)` reads the PyTorch file, and so does every key that names weights.
         checkpoint_format: CheckpointFormat = CheckpointFormat::Safetensors => known_as(&["save_format", "format"]),
+        /// Writes, beside every checkpoint of a training with `peft`, a folder with the added matrices alone, as the
+        /// library `peft` reads them on top of a model of transformers. SigLIP2 and OpenAI types only.
+        save_adapters: bool,
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
     }

@@ -44,7 +44,7 @@ block! {
         text_file: Option<String> => inert("it belongs to `inference`"),
         /// Which pictures count as matches of a query.
         pas_ground_truth_mode: GroundTruth = GroundTruth::PairedCaption => only_default(
-            "matching by person attributes is not in this release",
+            "matching by person attributes needs tables whose format TAO does not document",
             "set it to paired_caption"
         ),
     }

@@ -104,22 +104,10 @@ fn clip_of_transformers() {
 
 #[test]
 fn nv_clip_of_open_clip() {
-    let mut config = classic(24, 1e-5, Activation::Gelu);
-    let vision = vit(&mut config);
-    vision.image_size = 28;
-    vision.patch_size = 14;
-    vision.block.mlp_width = 128;
-    vision.positions = VisionPositions::SinCos2d;
-    vision.norm_pre = false;
-    vision.pool = VisionPool::Mean;
-    config.text.block.mlp_width = 128;
-    config.text.causal = false;
-    config.text.pool = TextPool::Last;
-    config.logit_bias = true;
     let case = Case {
         name: "openclip_nv",
         of: "openclip_nv",
-        config,
+        config: nv(),
         contrast: Contrast::SigLip,
         gradients: &[Contrast::SigLip],
         steps: true,
@@ -148,7 +136,23 @@ fn classic_clip_of_open_clip_with_both_activations() {
     });
 }
 
-fn siglip() -> ClipConfig {
+pub(crate) fn nv() -> ClipConfig {
+    let mut config = classic(24, 1e-5, Activation::Gelu);
+    let vision = vit(&mut config);
+    vision.image_size = 28;
+    vision.patch_size = 14;
+    vision.block.mlp_width = 128;
+    vision.positions = VisionPositions::SinCos2d;
+    vision.norm_pre = false;
+    vision.pool = VisionPool::Mean;
+    config.text.block.mlp_width = 128;
+    config.text.causal = false;
+    config.text.pool = TextPool::Last;
+    config.logit_bias = true;
+    config
+}
+
+pub(crate) fn siglip() -> ClipConfig {
     let mut config = classic(32, 1e-6, Activation::GeluTanh);
     let vision = vit(&mut config);
     vision.class_token = false;
@@ -170,7 +174,7 @@ fn vit(config: &mut ClipConfig) -> &mut VisionConfig {
 }
 
 /// Of no effect for NaFlex.
-fn image_size(config: &ClipConfig) -> usize {
+pub(crate) fn image_size(config: &ClipConfig) -> usize {
     match &config.vision {
         TowerConfig::Vit(config) => config.image_size,
         _ => 0,
@@ -260,6 +264,7 @@ fn task(case: &Case, model: &Clip) -> ContrastiveTask {
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
         rates: RATES,
+        extra: Default::default(),
         device: Device::flex(),
     }
 }
@@ -307,7 +312,7 @@ fn check_loss(
 
 fn loss(case: &Case, contrast: Contrast, model: &Clip, batch: &Batch) -> (f32, GradientsParams) {
     let task = ContrastiveTask { contrast, ..task(case, model) };
-    let step = Step { index: 0, micro_batch: 0, key: Key::new(0) };
+    let step = Step { index: 0, first: 0, key: Key::new(0) };
     let local = task.forward(model, batch, &step);
     let shared = [task.share(&local)];
     let losses = task.losses(local, &shared, 0);
@@ -409,7 +414,7 @@ fn in_their_layout(model: &Clip, grads: &GradientsParams, map: &KeyMap) -> Weigh
     save_in(&model.valid().map(&mut Replace(collect.1)), map)
 }
 
-fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
+pub(crate) fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.keep().join("model.safetensors");
     save(model, &path, map, &Default::default()).unwrap();
@@ -420,7 +425,7 @@ fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-fn open(name: &str) -> WeightsFile {
+pub(crate) fn open(name: &str) -> WeightsFile {
     WeightsFile::open(fixture(&format!("{name}.safetensors"))).unwrap()
 }
 
