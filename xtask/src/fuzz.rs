@@ -6,6 +6,7 @@
 
 mod mutate;
 mod png;
+mod riff;
 pub mod targets;
 
 use std::fs::{self, File};

@@ -71,25 +71,36 @@ impl<'a> Directory<'a> {
         if self.is_little_endian { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
-    fn value(&self, tag: u16) -> Option<Value> {
-        let (entry_bytes, word) = if self.is_big { (20, 8) } else { (12, 4) };
+    /// False for a tag that is there and holds neither whole numbers nor raw bytes inside the file.
+    pub(super) fn is_sound(&self, tag: u16) -> bool {
+        self.entry(tag).is_none() || self.value(tag).is_some()
+    }
+
+    /// Where the entry of a tag stands.
+    fn entry(&self, tag: u16) -> Option<usize> {
+        let entry_bytes = if self.is_big { 20 } else { 12 };
         for number in 0..self.entries {
             let entry = self.start.checked_add(number.checked_mul(entry_bytes)?)?;
-            if self.read(entry, 2)? != u64::from(tag) {
-                continue;
+            if self.read(entry, 2)? == u64::from(tag) {
+                return Some(entry);
             }
-            let kind = self.read(entry + 2, 2)?;
-            let count = usize::try_from(self.read(entry + 4, word)?).ok()?;
-            let bytes = count.checked_mul(size_of_kind(kind)?)?;
-            let inline = entry + 4 + word;
-            let start = match bytes <= word {
-                true => inline,
-                false => usize::try_from(self.read(inline, word)?).ok()?,
-            };
-            let place = start..start.checked_add(bytes)?;
-            return (place.end <= self.bytes.len()).then_some(Value { kind, count, place });
         }
         None
+    }
+
+    fn value(&self, tag: u16) -> Option<Value> {
+        let entry = self.entry(tag)?;
+        let word = if self.is_big { 8 } else { 4 };
+        let kind = self.read(entry + 2, 2)?;
+        let count = usize::try_from(self.read(entry + 4, word)?).ok()?;
+        let bytes = count.checked_mul(size_of_kind(kind)?)?;
+        let inline = entry + 4 + word;
+        let start = match bytes <= word {
+            true => inline,
+            false => usize::try_from(self.read(inline, word)?).ok()?,
+        };
+        let place = start..start.checked_add(bytes)?;
+        (place.end <= self.bytes.len()).then_some(Value { kind, count, place })
     }
 
     fn read(&self, at: usize, size: usize) -> Option<u64> {
