@@ -71,25 +71,29 @@ impl<'a> Directory<'a> {
         if self.is_little_endian { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
-    /// False for a tag that is there and holds neither whole numbers nor raw bytes inside the file.
+    /// False for a tag that is there and holds neither whole numbers nor raw bytes inside the file, or
+    /// is there twice.
     pub(super) fn is_sound(&self, tag: u16) -> bool {
-        self.entry(tag).is_none() || self.value(tag).is_some()
+        match self.entries_of(tag).count() {
+            0 => true,
+            1 => self.value(tag).is_some(),
+            _ => false,
+        }
     }
 
-    /// Where the entry of a tag stands.
-    fn entry(&self, tag: u16) -> Option<usize> {
+    /// Where the entries of a tag stand; there should be one.
+    fn entries_of(&self, tag: u16) -> impl Iterator<Item = usize> {
         let entry_bytes = if self.is_big { 20 } else { 12 };
-        for number in 0..self.entries {
-            let entry = self.start.checked_add(number.checked_mul(entry_bytes)?)?;
-            if self.read(entry, 2)? == u64::from(tag) {
-                return Some(entry);
-            }
-        }
-        None
+        let place = move |number: usize| self.start.checked_add(number.checked_mul(entry_bytes)?);
+        let entries = (0..self.entries).map_while(move |number| {
+            let entry = place(number)?;
+            Some((entry, self.read(entry, 2)?))
+        });
+        entries.filter(move |found| found.1 == u64::from(tag)).map(|found| found.0)
     }
 
     fn value(&self, tag: u16) -> Option<Value> {
-        let entry = self.entry(tag)?;
+        let entry = self.entries_of(tag).next()?;
         let word = if self.is_big { 8 } else { 4 };
         let kind = self.read(entry + 2, 2)?;
         let count = usize::try_from(self.read(entry + 4, word)?).ok()?;
