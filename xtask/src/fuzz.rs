@@ -7,6 +7,7 @@
 mod mutate;
 mod pickles;
 mod png;
+mod riff;
 pub mod targets;
 
 use std::fs::{self, File};

@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
-use hearth_data::decode::{Limits, decode};
+use hearth_data::decode::{Limits, Reading, decode_as};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
 use hearth_data::{captions, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{pickles, png};
+use super::{pickles, png, riff};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -41,7 +41,7 @@ pub const ALL: [Target; 7] = [
     },
     Target { name: "lists", seeds: lists, words: LIST_WORDS, repair: as_is, run: read_lists },
     Target { name: "tokenizer", seeds: texts, words: TEXT_WORDS, repair: as_is, run: encode_text },
-    Target { name: "images", seeds: images, words: &[], repair: png::repair, run: decode_image },
+    Target { name: "images", seeds: images, words: &[], repair: repair_image, run: decode_image },
     Target { name: "weights", seeds: headers, words: JSON_WORDS, repair: as_is, run: read_header },
     Target {
         name: "pickles",
@@ -364,10 +364,16 @@ fn images() -> Result<Vec<Vec<u8>>> {
     Ok(seeds)
 }
 
+fn repair_image(input: &mut Vec<u8>) {
+    png::repair(input);
+    riff::repair(input);
+}
+
 fn decode_image(input: &[u8]) {
     let limits = Limits { bytes: 1 << 20, side: 4096, pixels: 1 << 20 };
-    match decode(input, &limits) {
-        Ok(picture) => {
+    match decode_as(input, &Reading { limits, upright: true }) {
+        Ok(decoded) => {
+            let picture = decoded.picture;
             let size = u64::from(picture.width) * u64::from(picture.height);
             assert!(size <= limits.pixels && picture.width.max(picture.height) <= limits.side);
             assert_eq!(picture.pixels.len() as u64, 3 * size);

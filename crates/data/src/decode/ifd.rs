@@ -71,25 +71,40 @@ impl<'a> Directory<'a> {
         if self.is_little_endian { number.to_le_bytes() } else { number.to_be_bytes() }
     }
 
-    fn value(&self, tag: u16) -> Option<Value> {
-        let (entry_bytes, word) = if self.is_big { (20, 8) } else { (12, 4) };
-        for number in 0..self.entries {
-            let entry = self.start.checked_add(number.checked_mul(entry_bytes)?)?;
-            if self.read(entry, 2)? != u64::from(tag) {
-                continue;
-            }
-            let kind = self.read(entry + 2, 2)?;
-            let count = usize::try_from(self.read(entry + 4, word)?).ok()?;
-            let bytes = count.checked_mul(size_of_kind(kind)?)?;
-            let inline = entry + 4 + word;
-            let start = match bytes <= word {
-                true => inline,
-                false => usize::try_from(self.read(inline, word)?).ok()?,
-            };
-            let place = start..start.checked_add(bytes)?;
-            return (place.end <= self.bytes.len()).then_some(Value { kind, count, place });
+    /// False for a tag that is there and holds neither whole numbers nor raw bytes inside the file, or
+    /// is there twice.
+    pub(super) fn is_sound(&self, tag: u16) -> bool {
+        match self.entries_of(tag).count() {
+            0 => true,
+            1 => self.value(tag).is_some(),
+            _ => false,
         }
-        None
+    }
+
+    /// Where the entries of a tag stand; there should be one.
+    fn entries_of(&self, tag: u16) -> impl Iterator<Item = usize> {
+        let entry_bytes = if self.is_big { 20 } else { 12 };
+        let place = move |number: usize| self.start.checked_add(number.checked_mul(entry_bytes)?);
+        let entries = (0..self.entries).map_while(move |number| {
+            let entry = place(number)?;
+            Some((entry, self.read(entry, 2)?))
+        });
+        entries.filter(move |found| found.1 == u64::from(tag)).map(|found| found.0)
+    }
+
+    fn value(&self, tag: u16) -> Option<Value> {
+        let entry = self.entries_of(tag).next()?;
+        let word = if self.is_big { 8 } else { 4 };
+        let kind = self.read(entry + 2, 2)?;
+        let count = usize::try_from(self.read(entry + 4, word)?).ok()?;
+        let bytes = count.checked_mul(size_of_kind(kind)?)?;
+        let inline = entry + 4 + word;
+        let start = match bytes <= word {
+            true => inline,
+            false => usize::try_from(self.read(inline, word)?).ok()?,
+        };
+        let place = start..start.checked_add(bytes)?;
+        (place.end <= self.bytes.len()).then_some(Value { kind, count, place })
     }
 
     fn read(&self, at: usize, size: usize) -> Option<u64> {

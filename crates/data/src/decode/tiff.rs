@@ -31,6 +31,7 @@ mod tag {
     pub(super) const BITS: u16 = 258;
     pub(super) const COMPRESSION: u16 = 259;
     pub(super) const COLOURS: u16 = 262;
+    pub(super) const FILL_ORDER: u16 = 266;
     pub(super) const STRIP_OFFSETS: u16 = 273;
     pub(super) const CHANNELS: u16 = 277;
     pub(super) const ROWS_PER_STRIP: u16 = 278;
@@ -44,6 +45,34 @@ mod tag {
     pub(super) const EXTRA: u16 = 338;
     pub(super) const SAMPLE_FORMAT: u16 = 339;
     pub(super) const JPEG_TABLES: u16 = 347;
+
+    /// What the decoder reads, these and a few that are of no use here. It takes memory for values as
+    /// long as their count says, so the counts have to fit the file.
+    pub(super) const READ: [u16; 21] = [
+        WIDTH,
+        HEIGHT,
+        BITS,
+        COMPRESSION,
+        COLOURS,
+        FILL_ORDER,
+        STRIP_OFFSETS,
+        CHANNELS,
+        ROWS_PER_STRIP,
+        STRIP_BYTES,
+        PLANES,
+        PREDICTOR,
+        PALETTE,
+        TILE_WIDTH,
+        TILE_HEIGHT,
+        TILE_OFFSETS,
+        TILE_BYTES,
+        EXTRA,
+        SAMPLE_FORMAT,
+        JPEG_TABLES,
+        SUBSAMPLING,
+    ];
+    const PREDICTOR: u16 = 317;
+    const SUBSAMPLING: u16 = 530;
 }
 
 /// What the numbers of a pixel mean.
@@ -82,6 +111,9 @@ struct Layout {
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     let directory = Directory::first(bytes).ok_or_else(truncated)?;
+    if !tag::READ.iter().all(|&tag| directory.is_sound(tag)) {
+        return Err(damaged("its directory announces values that are not in the file"));
+    }
     let layout = layout(&directory, limits)?;
     let picture = match layout.is_jpeg {
         true => parts::decode(&directory, &layout, bytes)?,
@@ -123,6 +155,9 @@ fn layout(directory: &Directory<'_>, limits: &Limits) -> Result<Layout, PictureE
         Some(3) => return Err(kind(&format!("a TIFF of {bits}-bit floating point numbers"))),
         Some(_) => return Err(kind("a TIFF of numbers of an unknown kind")),
         None => {}
+    }
+    if number(tag::FILL_ORDER, 1) != 1 {
+        return Err(kind("a TIFF whose bytes begin with their lowest bit"));
     }
     let channels = number(tag::CHANNELS, 1);
     let is_read = (colours.channels() as u64..=MOST_CHANNELS).contains(&channels)

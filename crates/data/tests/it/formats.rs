@@ -164,6 +164,15 @@ fn limits_hold_before_memory_is_taken() {
     webp[frame + 9..frame + 13].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0x0F]);
     let error = decode(&webp, &Limits::default()).unwrap_err().to_string();
     assert_eq!(error, "damaged WebP: the sizes contradict each other");
+    // Offsets by the million, as numbers and as text.
+    for kind in [4_u8, 2] {
+        let mut tiff = file("rgb_tiles.tiff");
+        let at = tiff.windows(4).rposition(|w| w == [0x44, 1, 4, 0]).unwrap();
+        tiff[at + 2..at + 8].copy_from_slice(&[kind, 0, 0xFF, 0xFF, 0xFF, 0x0F]);
+        let error = decode(&tiff, &Limits::default()).unwrap_err().to_string();
+        let expected = "damaged TIFF: its directory announces values that are not in the file";
+        assert_eq!(error, expected);
+    }
     let tiles = tiff_with(tiff_with(file("rgb_tiles.tiff"), 322, 0xFFF0), 323, 0xFFF0);
     let error = decode(&tiles, &Limits::default()).unwrap_err().to_string();
     assert!(error.starts_with("found 65520x65520 pixels, at most"), "{error}");
