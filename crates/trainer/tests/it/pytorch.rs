@@ -35,7 +35,9 @@ fn stems(folder: &Path, ending: &str) -> Vec<String> {
 fn assert_same_tensors(left: &Path, right: &Path) {
     let [left, right] = [left, right].map(|path| WeightsFile::open(path).unwrap());
     assert_eq!(left.names().collect::<Vec<_>>(), right.names().collect::<Vec<_>>());
-    assert_eq!(left.metadata(), right.metadata());
+    for key in ["hearth.recipe", "hearth.tokenizer", "hearth.spec"] {
+        assert!(left.metadata()[key] == right.metadata()[key], "{key}");
+    }
     for name in left.names() {
         assert_eq!(left.entry(name).unwrap().shape, right.entry(name).unwrap().shape, "{name}");
         let bits = |file: &WeightsFile| -> Vec<u32> {
