@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{header::HeaderProblem, mismatch::Mismatch, names::in_backticks, refused::Foreign};
+use crate::{
+    header::HeaderProblem, hub::HubError, mismatch::Mismatch, names::in_backticks, refused::Foreign,
+};
 
 /// Every variant names the file; [`WeightsError::hints`] says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +120,9 @@ pub enum WeightsError {
     /// File and model differ; the model was not touched.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),
+    /// A hub name did not become a local file.
+    #[error(transparent)]
+    Hub(Box<HubError>),
     /// The file was not written; nothing is left behind and a former file still stands.
     #[error("{}: cannot be written", .path.display())]
     NotWritten {
@@ -170,8 +175,15 @@ impl WeightsError {
                 vec![format!("the file holds {}", in_backticks(sample))]
             }
             WeightsError::Mismatch(mismatch) => mismatch.hints(),
+            WeightsError::Hub(error) => error.hints(),
             _ => Vec::new(),
         }
+    }
+}
+
+impl From<HubError> for WeightsError {
+    fn from(error: HubError) -> WeightsError {
+        WeightsError::Hub(Box::new(error))
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn sources(path: &Path) -> Result<Sources, WeightsError> {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    if !file.to_string_lossy().ends_with(INDEX_SUFFIX) {
+    if !is_index(&file) {
         return Ok(Sources { folder, files: vec![file], index: None });
     }
     let index = read_index(&file)?;
@@ -68,6 +68,16 @@ pub(crate) fn sources(path: &Path) -> Result<Sources, WeightsError> {
         return Err(WeightsError::Index { path: file, problem });
     }
     Ok(Sources { folder, files, index: Some(index) })
+}
+
+/// Whether a file lists shards instead of holding tensors.
+pub(crate) fn is_index(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(INDEX_SUFFIX)
+}
+
+/// The shards that an index names, all of them plain names of its own folder.
+pub(crate) fn shard_names(index: &Path) -> Result<BTreeSet<String>, WeightsError> {
+    Ok(read_index(index)?.shard_of.into_values().collect())
 }
 
 /// Reads a file of at most `limit` bytes.

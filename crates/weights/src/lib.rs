@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod folder;
 pub mod header;
+pub mod hub;
 mod keymap;
 mod layout;
 mod load;
