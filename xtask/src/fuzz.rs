@@ -4,8 +4,12 @@
 //! only notes the number it is at; whatever ends that process - a panic, a hang, an overflow of the stack, a lack of
 //! memory - the input can be made again from the number.
 
+mod captions;
+mod hub;
 mod mutate;
+mod parts;
 mod png;
+mod scratch;
 pub mod targets;
 
 use std::fs::{self, File};
@@ -19,6 +23,9 @@ use hearth_data::random::Key;
 
 use targets::Target;
 
+/// The process of a target has this much memory for everything: program, seeds, tables and the input under test.
+/// An allocation beyond it fails and ends the process, touched or not.
+const MOST_MEMORY_KIB: u64 = 512 << 10;
 /// One input may take no longer than this.
 const LONGEST: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(20);
@@ -55,14 +62,23 @@ pub fn run(session: &Session, only: Option<&str>) -> Result<()> {
         Some(name) => vec![targets::find(name)?],
         None => targets::ALL.iter().collect(),
     };
-    println!("seed {}, {} s for each target", session.seed, session.time.as_secs());
+    println!(
+        "seed {}, {} s and {} MiB for each target",
+        session.seed,
+        session.time.as_secs(),
+        MOST_MEMORY_KIB >> 10
+    );
     let mut failed = Vec::new();
     for target in targets {
         let start = Instant::now();
         match hunt(&this, session, target)? {
             Outcome::Passed(inputs) => {
                 let rate = inputs as f64 / start.elapsed().as_secs_f64();
-                println!("{:<10} {inputs:>9} executions, {rate:.0}/s: passed", target.name);
+                let seeds = Inputs::new(session, target)?.num_seeds();
+                println!(
+                    "{:<10} {inputs:>9} executions from {seeds} seeds, {rate:.0}/s: passed",
+                    target.name
+                );
             }
             Outcome::Failed(what, input) => {
                 let path = keep(target, &input)?;
@@ -85,19 +101,31 @@ pub fn hunt(this: &Path, session: &Session, target: &Target) -> Result<Outcome> 
     let counter =
         std::env::temp_dir().join(format!("hearth-fuzz-{}-{}", target.name, std::process::id()));
     fs::write(&counter, 0_u64.to_le_bytes())?;
-    let mut child = Command::new(this)
+    let mut child = limited(this)
         .args(["fuzz-child", target.name])
         .args([session.time.as_secs().to_string(), session.seed.to_string()])
         .arg(&counter)
         .spawn()
         .with_context(|| format!("{}: cannot start", this.display()))?;
     let what = watch(&mut child, &counter)?;
+    scratch::clean(target.name, child.id());
     let count = read_count(&counter)?;
     fs::remove_file(&counter)?;
     Ok(match what {
         None => Outcome::Passed(count),
         Some(what) => Outcome::Failed(what, Inputs::new(session, target)?.at(count)),
     })
+}
+
+/// A command for `this` under the limit of memory, where the system has a shell that knows one.
+fn limited(this: &Path) -> Command {
+    if !cfg!(target_os = "linux") {
+        return Command::new(this);
+    }
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v {MOST_MEMORY_KIB} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(this);
+    command
 }
 
 /// Feeds the target in this process until its time is over, with the number of each input noted before it is tried.

@@ -9,7 +9,7 @@ use hearth_engine::{
     TrainState, evaluate, fit,
 };
 use hearth_spec::Document;
-use hearth_weights::{map_values, save};
+use hearth_weights::{WeightsError, map_values, save};
 
 use crate::{
     dataset::EvalBatches,
@@ -31,7 +31,7 @@ pub(crate) const LATEST: &str = "clip_latest";
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
-    let resumed = resumed_from(&spec, run);
+    let resumed = resumed_from(&spec, run)?;
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
@@ -108,11 +108,16 @@ fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
 }
 
 /// The checkpoint that this run continues: named by the spec, else the newest of its folder.
-fn resumed_from(spec: &ClipSpec, run: &Run) -> Option<PathBuf> {
-    match &spec.train.common.resume_training_checkpoint_path {
-        Some(path) => Some(PathBuf::from(path)),
-        None => Checkpoints::<Clip>::latest(&run.results, LATEST),
+fn resumed_from(spec: &ClipSpec, run: &Run) -> Result<Option<PathBuf>, ClipError> {
+    let Some(path) = &spec.train.common.resume_training_checkpoint_path else {
+        return Ok(Checkpoints::<Clip>::latest(&run.results, LATEST));
+    };
+    let path = PathBuf::from(path);
+    // Its state folder is on this machine or nowhere: a hub is not asked.
+    if !path.exists() && !path.with_extension("safetensors").exists() {
+        return Err(WeightsError::Missing { path, beside: None }.into());
     }
+    Ok(Some(path))
 }
 
 /// The seed of the run; a negative one asks for a new one each time.

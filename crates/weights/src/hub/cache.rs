@@ -116,11 +116,13 @@ impl Repository {
                 return Ok(Cached::Lacks(first));
             }
         };
-        let is_settled = choice::COMPANIONS.iter().all(|kind| {
-            let mut files = kind.iter().map(|file| choice::beside(name.file(), file));
-            files.clone().any(|file| self.file(&commit, &file).is_some())
-                || files.all(|file| self.is_known_to_lack(&commit, &file))
-        });
+        // Nobody can be asked about a folder that someone filled by hand.
+        let is_settled = !is_commit(&commit)
+            || choice::COMPANIONS.iter().all(|kind| {
+                let mut files = kind.iter().map(|file| choice::beside(name.file(), file));
+                files.clone().any(|file| self.file(&commit, &file).is_some())
+                    || files.all(|file| self.is_known_to_lack(&commit, &file))
+            });
         Ok(if is_settled { Cached::Whole(weights) } else { Cached::Weights(weights) })
     }
 }

@@ -1,8 +1,9 @@
 //! Where the cache is, who is asked and with which token: the environment, by huggingface_hub's rules.
 
 use std::{
-    env, fmt,
+    env,
     ffi::OsString,
+    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -158,8 +159,8 @@ fn token(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Token>, H
         let token = Token::new(&text.to_string_lossy());
         return token.map(Some).ok_or_else(|| wrong("HF_TOKEN"));
     }
-    let file = path(variable, "HF_TOKEN_PATH")
-        .unwrap_or_else(|| home_folder(variable).0.join("token"));
+    let file =
+        path(variable, "HF_TOKEN_PATH").unwrap_or_else(|| home_folder(variable).0.join("token"));
     let Ok(bytes) = read_limited(&file, MAX_TOKEN_BYTES) else { return Ok(None) };
     let text = String::from_utf8_lossy(&bytes);
     if text.trim().is_empty() {
