@@ -117,6 +117,11 @@ pub fn hunt(this: &Path, session: &Session, target: &Target) -> Result<Outcome> 
     })
 }
 
+/// Removes the files that a target made in this process.
+pub fn clean(target: &Target) {
+    scratch::clean(target.name, std::process::id());
+}
+
 /// A command for `this` under the limit of memory, where the system has a shell that knows one.
 fn limited(this: &Path) -> Command {
     if !cfg!(target_os = "linux") {

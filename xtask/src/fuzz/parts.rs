@@ -17,7 +17,8 @@ pub(super) const WORDS: &[&str] =
     &["hearth embeddings 1 2 ", "0123456789abcdef\n", "\n", "\0\0\0\0\0\0\0\0\x01"];
 
 pub(super) fn seeds() -> Result<Vec<Vec<u8>>> {
-    let path = scratch::folder("parts").join("seed");
+    let folder = scratch::folder("parts-seeds");
+    let path = folder.join("seed");
     let mut seeds = vec![Vec::new(), b"hearth embeddings 1 2 fedcba\n".to_vec()];
     for rows in [0, 1, 2, 5, 40] {
         // What an earlier seed left is not part of this one.
@@ -26,6 +27,7 @@ pub(super) fn seeds() -> Result<Vec<Vec<u8>>> {
         parts.append(&(0..rows).map(record).collect::<Vec<_>>())?;
         seeds.push(fs::read(&path)?);
     }
+    fs::remove_dir_all(folder)?;
     Ok(seeds)
 }
 

@@ -21,6 +21,7 @@ fn seeds_and_some_mutations_do_no_harm() {
         for index in 0..inputs.num_seeds() + MUTATIONS {
             (target.run)(&inputs.at(index));
         }
+        fuzz::clean(target);
     }
 }
 

@@ -115,6 +115,30 @@ fn a_checkpoint_on_a_hub_is_fetched_continued_and_kept() {
     assert_eq!(results(folder), expected);
 }
 
+#[test]
+fn two_processes_fetch_a_file_once() {
+    let folder = workspace();
+    let folder = folder.path();
+    ends_with(0, &session::run(folder, &["-e", "spec.yaml", "train.num_epochs=1"]));
+    let model = fs::read(folder.join("out/train/clip_latest.safetensors")).unwrap();
+    let mirror = Mirror::of(&[("model.safetensors", &model)]);
+    let server = Loopback::start(move |request| {
+        let reply = mirror.answer(request);
+        match is_weights(request) {
+            true => Reply { drip: Some((20, Duration::from_millis(50))), ..reply },
+            false => reply,
+        }
+    });
+    let children = ["results_dir=a", "results_dir=b"].map(|results| {
+        let arguments =
+            ["clip", "evaluate", "-e", "spec.yaml", "evaluate.checkpoint=org/name", results];
+        let mut child = command(folder, &server.address, &arguments);
+        child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let said = children.map(|child| ends_with(0, &child.wait_with_output().unwrap()));
+    assert_eq!(server.requests().iter().filter(|one| is_weights(one)).count(), 1, "{said:?}");
+}
+
 /// Large answers in many pieces, so that there is a middle to stop in.
 fn slowly(request: &Request, reply: Reply) -> Reply {
     match is_weights(request) {
