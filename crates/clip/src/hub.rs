@@ -1,6 +1,7 @@
 //! Weights by their name on a Hugging Face hub: fetched into the cache, with progress for the run.
 
 use std::{
+    error::Error,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -68,11 +69,18 @@ fn show(
             }
             run.progress.advance(megabytes(*done), "");
         }
-        Event::Retrying { error } => run.warn(&format!("{error}; trying again")),
+        Event::Retrying { error } => run.warn(&format!("{}; trying again", in_full(error))),
         Event::Settling { error } => run.warn(&format!(
-            "{error}; using the weights of `{name}` that are in the cache, perhaps without their \
-             configuration and tokenizer"
+            "{}; using the weights of `{name}` that are in the cache, perhaps without their \
+             configuration and tokenizer",
+            in_full(error)
         )),
         Event::Received { .. } | Event::Idle => {}
     }
+}
+
+/// The error with its cause, on one line.
+fn in_full(error: &HubError) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }

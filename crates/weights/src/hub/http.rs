@@ -15,6 +15,9 @@ use super::settings::{Hub, Token};
 /// From the hub over a content network to a mirror of it, and some.
 const MOST_HOPS: usize = 5;
 
+/// What a server says that cannot continue a file where we stopped.
+pub(super) const NO_SUCH_RANGE: u16 = 416;
+
 /// Asks the endpoint of some settings for one repository.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -116,7 +119,10 @@ impl Client {
             let start = match status {
                 200 => 0,
                 206 if starts_at(headers) == Some(start) => start,
-                206 => return Err(answer(&url, "found another range of bytes than asked for")),
+                206 if start == 0 => {
+                    return Err(answer(&url, "found a range of bytes, need the whole file"));
+                }
+                206 => return Err(HubError::Status { url: shown(&url), status: NO_SUCH_RANGE }),
                 300..=399 => {
                     url = redirect(&url, headers)?;
                     continue;

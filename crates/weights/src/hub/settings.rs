@@ -156,8 +156,13 @@ fn token(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Option<Token>, H
         problem: "holds characters that no token has".to_owned(),
     };
     if let Some(text) = set(variable, "HF_TOKEN") {
-        let token = Token::new(&text.to_string_lossy());
-        return token.map(Some).ok_or_else(|| wrong("HF_TOKEN"));
+        let text = text.to_string_lossy();
+        let is_blank = text.trim().is_empty();
+        return if is_blank {
+            Ok(None)
+        } else {
+            Token::new(&text).map(Some).ok_or_else(|| wrong("HF_TOKEN"))
+        };
     }
     let file =
         path(variable, "HF_TOKEN_PATH").unwrap_or_else(|| home_folder(variable).0.join("token"));

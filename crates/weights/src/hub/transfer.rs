@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::cache::{Repository, make_folder_of, not_written};
 use super::error::HubError;
-use super::http::{Announced, Client};
+use super::http::{Announced, Client, NO_SUCH_RANGE};
 use super::settings::Patience;
 use super::watch::{Event, Watch};
 use crate::{atomic::sync_folder, error::WeightsError};
@@ -142,8 +142,8 @@ impl Transfer<'_, '_> {
             return Ok(());
         }
         let mut incoming = match self.client.fetch(self.address, part.done) {
-            // The other side holds less than we do: what we hold is not of this file.
-            Err(HubError::Status { status: 416, .. }) if part.done > 0 => {
+            // Perhaps the other side holds less than we do: what we hold is not of this file.
+            Err(HubError::Status { status: NO_SUCH_RANGE, .. }) if part.done > 0 => {
                 part.restart().map_err(Failed::Here)?;
                 self.client.fetch(self.address, 0).map_err(Failed::There)?
             }

@@ -252,7 +252,8 @@ fn a_connection_that_ends_early_is_continued() {
 #[test]
 fn a_server_without_ranges_and_a_foreign_beginning_start_anew() {
     let whole = weights();
-    let left: [(&str, Vec<u8>, usize); 4] = [
+    let left: [(&str, Vec<u8>, usize); 5] = [
+        ("another range is sent", whole[..50_000].to_vec(), 2),
         ("ranges are ignored", whole[..50_000].to_vec(), 1),
         ("another file's beginning", vec![7; 50_000], 2),
         ("longer than the file", vec![7; whole.len() + 5], 1),
@@ -267,6 +268,9 @@ fn a_server_without_ranges_and_a_foreign_beginning_start_anew() {
             "ranges are ignored" => {
                 let whole = Request { headers: Default::default(), ..request.clone() };
                 part_of(&whole, &weights()).with("etag", etag("model.safetensors", &weights()))
+            }
+            "another range is sent" if request.headers.contains_key("range") => {
+                reply.with("content-range", "bytes 7-20/100")
             }
             _ => reply,
         });
@@ -297,7 +301,7 @@ fn what_is_not_as_announced_is_refused_and_not_kept() {
             reply.body.extend([0; 1 << 20]);
             reply.with("transfer-encoding", "identity")
         }),
-        ("found another range of bytes than asked for", |reply| {
+        ("found a range of bytes, need the whole file", |reply| {
             Reply { status: 206, ..reply }.with("content-range", "bytes 7-20/100")
         }),
     ];
@@ -643,6 +647,7 @@ fn settings_come_from_the_environment() {
     assert!(has_token(&[("HF_HOME", "/f"), ("HF_TOKEN_PATH", "~~/token")]));
     assert!(has_token(&[("HF_HOME", "/f"), ("HF_TOKEN", SECRET)]));
     assert!(!has_token(&[("HF_HOME", "/f")]));
+    assert!(!has_token(&[("HF_HOME", "~~"), ("HF_TOKEN", " ")]));
     assert!(!has_token(&[("HF_HOME", "~~"), ("HF_TOKEN_PATH", "~~/other")]));
 
     for (variables, expected) in [
