@@ -14,8 +14,10 @@ pub mod targets;
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -145,9 +147,21 @@ pub fn run_here(session: &Session, target: &str, counter: &Path) -> Result<()> {
         if start.elapsed() > session.time {
             break;
         }
-        (target.run)(&inputs.at(index));
+        run_quietly(target, &inputs.at(index));
     }
     Ok(())
+}
+
+/// A panic that the code under test answers itself is no harm and prints nothing; one that it does not, does.
+fn run_quietly(target: &Target, input: &[u8]) {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    static HOOK: Once = Once::new();
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    HOOK.call_once(|| panic::set_hook(Box::new(move |panic| *last() = panic.to_string())));
+    if let Err(harm) = panic::catch_unwind(|| (target.run)(input)) {
+        println!("{}", last());
+        panic::resume_unwind(harm);
+    }
 }
 
 /// The inputs of a target in one session: first its seeds, then mutations of them.

@@ -101,6 +101,6 @@ fn hub() -> &'static Hub {
         fs::write(shard, b"").expect("a scratch folder can be written");
         let patience = Patience::default();
         let endpoint = "http://127.0.0.1:1".to_owned();
-        Hub { cache, endpoint, token: None, offline: true, patience }
+        Hub { cache, endpoint, token: None, certificates: None, offline: true, patience }
     })
 }

@@ -157,12 +157,9 @@ impl HubError {
         is_refusal || self.is_of_the_network()
     }
 
-    /// There is no network, or no such host: waiting would not help.
+    /// There is no network, no such host or no trust: at the first question waiting would not help.
     pub(super) fn is_nobody_there(&self) -> bool {
-        let HubError::Unreachable { source, .. } = self else { return false };
-        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
-        source.kind() == io::ErrorKind::ConnectionRefused
-            || matches!(inner, Some(ureq::Error::HostNotFound))
+        matches!(self, HubError::Unreachable { .. })
     }
 
     /// What the user can do, one action each.

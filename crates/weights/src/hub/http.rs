@@ -1,20 +1,28 @@
 //! Requests to the hub: one hop at a time, so that the token stays with the host it is meant for.
 
-use std::{io, io::Read, time::Duration};
+use std::{
+    io::{self, Read},
+    path::Path,
+    time::Duration,
+};
 
 use ureq::{
     Agent, Body,
     http::{HeaderMap, Method, Request, Response, Uri},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 use super::cache::{blob_name, is_commit};
 use super::error::HubError;
 use super::name::HubName;
 use super::settings::{Hub, Token};
+use crate::folder::read_limited;
 
 /// From the hub over a content network to a mirror of it, and some.
 const MOST_HOPS: usize = 5;
 
+/// All certificates of the world are a quarter of a megabyte.
+const MAX_CERTIFICATE_BYTES: u64 = 16 << 20;
 /// What a server says that cannot continue a file where we stopped.
 pub(super) const NO_SUCH_RANGE: u16 = 416;
 
@@ -60,7 +68,9 @@ pub(super) struct Incoming {
 impl Client {
     pub(super) fn new(hub: &Hub, name: &HubName) -> Result<Client, HubError> {
         let timeout = Some(hub.patience.timeout);
+        let roots = hub.certificates.as_deref().map_or(Ok(RootCerts::WebPki), certificates)?;
         let config = Agent::config_builder()
+            .tls_config(TlsConfig::builder().root_certs(roots).build())
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(concat!("hearth/", env!("CARGO_PKG_VERSION")))
@@ -210,6 +220,24 @@ impl Client {
     fn endpoint(&self) -> String {
         self.endpoint.to_string().trim_end_matches('/').to_owned()
     }
+}
+
+/// The certificates of a file that a variable of the environment names.
+fn certificates(path: &Path) -> Result<RootCerts, HubError> {
+    let wrong = |problem: String| HubError::Variable { variable: "SSL_CERT_FILE", problem };
+    let shown = path.display();
+    let text = read_limited(path, MAX_CERTIFICATE_BYTES)
+        .map_err(|error| wrong(format!("{shown}: cannot be read: {error}")))?;
+    let found: Vec<_> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        return Err(wrong(format!("{shown}: found no certificate, need a PEM file")));
+    }
+    Ok(RootCerts::from(found))
 }
 
 /// What the hops of one question said together; the hub speaks before those it refers to.

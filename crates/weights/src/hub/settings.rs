@@ -27,6 +27,8 @@ pub struct Hub {
     pub endpoint: String,
     /// For the endpoint's eyes only.
     pub token: Option<Token>,
+    /// Certificates (PEM) to trust instead of Mozilla's: a mirror may have its own.
+    pub certificates: Option<PathBuf>,
     /// No socket is ever opened.
     pub offline: bool,
     /// When to give up.
@@ -92,6 +94,8 @@ impl Hub {
             cache,
             endpoint: check_endpoint(endpoint.trim_end_matches('/'))?,
             token: token(variable)?,
+            certificates: path(variable, "SSL_CERT_FILE")
+                .or_else(|| path(variable, "REQUESTS_CA_BUNDLE")),
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_true(&value)),
             patience: patience(text("HF_HUB_DOWNLOAD_TIMEOUT"))?,
         })

@@ -48,6 +48,7 @@ fn hub(cache: &Path, address: &str) -> Hub {
         cache: cache.to_owned(),
         endpoint: address.to_owned(),
         token: None,
+        certificates: None,
         offline: false,
         patience: patience(),
     }
@@ -610,6 +611,20 @@ fn two_at_once_fetch_every_file_once() {
 }
 
 #[test]
+fn certificates_are_read_before_anybody_is_asked() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = mirror_but(|_, _, reply| reply);
+    let file = cache.path().join("ca.pem");
+    for (content, expected) in [(None, "cannot be read"), (Some("x"), "found no certificate")] {
+        content.iter().for_each(|content| fs::write(&file, content).unwrap());
+        let certificates = Some(file.clone());
+        let said = refused(&Hub { certificates, ..hub(cache.path(), &server.address) }, NAME);
+        assert!(said.contains(expected) && said.contains("`SSL_CERT_FILE`: ca.pem"), "{said}");
+    }
+    assert_eq!(asked(&server), Vec::<String>::new());
+}
+
+#[test]
 fn settings_come_from_the_environment() {
     let home = tempfile::tempdir().unwrap();
     let home_text = home.path().display().to_string();
@@ -629,6 +644,8 @@ fn settings_come_from_the_environment() {
     ] {
         assert_eq!(read(variables).unwrap().cache, Path::new(cache));
     }
+    let hub = read(&[("HOME", "/h"), ("REQUESTS_CA_BUNDLE", "/ca")]).unwrap();
+    assert_eq!(hub.certificates.as_deref(), Some(Path::new("/ca")));
     let hub = read(&[("HOME", "/h")]).unwrap();
     assert_eq!((hub.endpoint.as_str(), hub.offline), ("https://huggingface.co", false));
     assert!(hub.token.is_none());
