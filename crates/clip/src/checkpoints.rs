@@ -10,7 +10,7 @@ use hearth_engine::{
     Best, Checkpoints, Fingerprint, Optimizer, OptimizerConfig, Restored, Rule, Run, SaveBeside,
     Task, TrainState,
 };
-use hearth_weights::{KeyMap, save, save_pth};
+use hearth_weights::{KeyMap, WeightsError, save, save_pth};
 
 use crate::{
     adapters,
@@ -75,11 +75,16 @@ fn save_beside(peft: &Peft, spec: &ClipSpec) -> SaveBeside<'static, Clip> {
 }
 
 /// The checkpoint that this run continues: named by the spec, else the newest of its folder.
-pub(crate) fn resumed_from(spec: &ClipSpec, run: &Run) -> Option<PathBuf> {
-    match &spec.train.common.resume_training_checkpoint_path {
-        Some(path) => Some(behind_link(Path::new(path))),
-        None => Checkpoints::<Clip>::latest(&run.results, LATEST),
+pub(crate) fn resumed_from(spec: &ClipSpec, run: &Run) -> Result<Option<PathBuf>, ClipError> {
+    let Some(path) = &spec.train.common.resume_training_checkpoint_path else {
+        return Ok(Checkpoints::<Clip>::latest(&run.results, LATEST));
+    };
+    let path = behind_link(Path::new(path));
+    // Its state folder is on this machine or nowhere: a hub is not asked.
+    if !path.exists() && !path.with_extension("safetensors").exists() {
+        return Err(WeightsError::Missing { path, beside: None }.into());
     }
+    Ok(Some(path))
 }
 
 /// The checkpoint that `clip_latest` points at: its state lies beside it, not beside the link.

@@ -24,6 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::ClipError,
+    hub,
     init::{self, Calibration},
     layouts,
     model::{Clip, ClipConfig},
@@ -169,12 +170,16 @@ fn add_file(hash: &mut Sha256, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file that a spec names, or its `.safetensors` twin where the spec still has TAO's `.pth`.
+/// The file that a spec names, its `.safetensors` twin where the spec still has TAO's `.pth`, or what
+/// a hub knows by this name.
 pub(crate) fn open(path: &Path, run: &Run) -> Result<WeightsFile, ClipError> {
     let twin = path.with_extension("safetensors");
     if !path.exists() && twin.exists() {
         run.notice(&format!("{} does not exist; reading {}", path.display(), twin.display()));
         return Ok(WeightsFile::open(&twin)?);
+    }
+    if let Some(name) = hub::name(path) {
+        return Ok(WeightsFile::open(hub::fetch(&name, run)?)?);
     }
     Ok(WeightsFile::open(path)?)
 }
@@ -327,7 +332,7 @@ fn tokenizer_path(
     let mut checks = document.check();
     checks.require("hearth.model.tokenizer", "to turn captions into ids").hint(format!(
         "name the tokenizer that belongs to `{}`: a tokenizer.json, a vocab.txt, \
-         bpe_simple_vocab_16e6.txt.gz or the folder that holds one; nothing is downloaded",
+         bpe_simple_vocab_16e6.txt.gz or the folder that holds one",
         spec.model.kind
     ));
     checks.into_result()?;

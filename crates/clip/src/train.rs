@@ -30,7 +30,7 @@ use crate::{
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
-    let resumed = resumed_from(&spec, run);
+    let resumed = resumed_from(&spec, run)?;
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);

@@ -4,6 +4,9 @@
 mod it {
     mod embedding;
     mod help;
+    mod hub;
+    #[path = "../../../weights/tests/it/loopback.rs"]
+    mod loopback;
     mod memory;
     mod partial;
     mod pytorch;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    header::HeaderProblem, mismatch::Mismatch, names::in_backticks, pytorch::PyTorchProblem,
-    refused::Foreign,
+    header::HeaderProblem, hub::HubError, mismatch::Mismatch, names::in_backticks,
+    pytorch::PyTorchProblem, refused::Foreign,
 };
 
 /// Every variant names the file; [`WeightsError::hints`] says what to do.
@@ -129,6 +129,9 @@ pub enum WeightsError {
     /// File and model differ; the model was not touched.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),
+    /// A hub name did not become a local file.
+    #[error(transparent)]
+    Hub(Box<HubError>),
     /// The file was not written; nothing is left behind and a former file still stands.
     #[error("{}: cannot be written", .path.display())]
     NotWritten {
@@ -182,8 +185,15 @@ impl WeightsError {
                 vec![format!("the file holds {}", in_backticks(sample))]
             }
             WeightsError::Mismatch(mismatch) => mismatch.hints(),
+            WeightsError::Hub(error) => error.hints(),
             _ => Vec::new(),
         }
+    }
+}
+
+impl From<HubError> for WeightsError {
+    fn from(error: HubError) -> WeightsError {
+        WeightsError::Hub(Box::new(error))
     }
 }
 

@@ -94,6 +94,17 @@ pub(crate) fn sources(path: &Path) -> Result<Sources, WeightsError> {
     Ok(Sources { folder, files, index: Some(index) })
 }
 
+/// Whether a file lists shards instead of holding tensors.
+pub(crate) fn is_index(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    INDEX_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// The shards that an index names, all of them plain names of its own folder.
+pub(crate) fn shard_names(index: &Path) -> Result<BTreeSet<String>, WeightsError> {
+    Ok(read_index(index)?.shard_of.into_values().collect())
+}
+
 /// Reads a file of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
@@ -140,11 +151,6 @@ fn in_folder(folder: &Path) -> Result<PathBuf, WeightsError> {
     let needed = KINDS.iter().flat_map(|kind| kind.names).map(|name| (*name).to_owned()).collect();
     let foreign = names.into_iter().filter(|name| Foreign::by_name(name).is_some()).collect();
     Err(WeightsError::NoWeights { path: folder.to_owned(), needed, foreign })
-}
-
-fn is_index(file: &Path) -> bool {
-    let name = file.to_string_lossy();
-    INDEX_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
 fn read_index(path: &Path) -> Result<Index, WeightsError> {

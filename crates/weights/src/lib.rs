@@ -6,12 +6,14 @@
 //! The way of a checkpoint: [`WeightsFile::open`] checks the file and reads its header,
 //! [`KeyMap::recognise`] tells which layout it has, [`load`] compares every name and shape before
 //! it touches the model, then fills it tensor by tensor. [`save`] walks the same map backwards.
+//! [`hub`] makes a local file of a name such as `google/siglip2-base-patch16-224`.
 
 mod atomic;
 mod error;
 mod file;
 mod folder;
 pub mod header;
+pub mod hub;
 mod keymap;
 mod layout;
 mod load;

@@ -9,11 +9,11 @@ use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
 use hearth_data::decode::{Limits, Reading, decode_as};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
-use hearth_data::{captions, inputs};
+use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{pickles, png, riff};
+use super::{captions, hub, parts, pickles, png, riff, scratch};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 10] = [
     Target { name: "specs", seeds: specs, words: YAML_WORDS, repair: as_is, run: read_spec },
     Target {
         name: "overrides",
@@ -50,10 +50,25 @@ pub const ALL: [Target; 7] = [
         repair: pickles::repair,
         run: pickles::read,
     },
+    Target {
+        name: "captions",
+        seeds: captions::seeds,
+        words: captions::WORDS,
+        repair: as_is,
+        run: captions::read,
+    },
+    Target {
+        name: "parts",
+        seeds: parts::seeds,
+        words: parts::WORDS,
+        repair: parts::repair,
+        run: parts::read,
+    },
+    Target { name: "hub", seeds: hub::seeds, words: hub::WORDS, repair: as_is, run: hub::read },
 ];
 
 /// Targets that do harm, to test the watch over them.
-pub const TRAPS: [Target; 3] = [
+pub const TRAPS: [Target; 4] = [
     Target {
         name: "panics",
         seeds: no_seeds,
@@ -67,6 +82,17 @@ pub const TRAPS: [Target; 3] = [
         words: &[],
         repair: as_is,
         run: |input| while input.len() > 8 {},
+    },
+    Target {
+        name: "hoards",
+        seeds: no_seeds,
+        words: &[],
+        repair: as_is,
+        run: |input| {
+            if input.len() > 8 {
+                std::hint::black_box(vec![0_u8; 2 << 30]);
+            }
+        },
     },
     Target {
         name: "aborts",
@@ -259,16 +285,16 @@ fn lists() -> Result<Vec<Vec<u8>>> {
 
 /// One input is a list file, a caption and a text of prompts.
 fn read_lists(input: &[u8]) {
-    if let Ok(names) = captions::parse_list(&String::from_utf8_lossy(input)) {
+    if let Ok(names) = pairs::parse_list(&String::from_utf8_lossy(input)) {
         let leaves =
             |name: &&str| name.starts_with('/') || name.split('/').any(|part| part == "..");
         assert!(!names.iter().any(leaves), "{names:?}");
     }
-    let folder = scratch();
+    let folder = list_folder();
     let list = folder.join("list.txt");
     fs::write(folder.join("a.txt"), input).expect("a scratch folder can be written");
     fs::write(&list, input).expect("a scratch folder can be written");
-    let mut source = captions::PairSource {
+    let mut source = pairs::PairSource {
         image_dir: folder.to_owned(),
         image_list_file: None,
         caption_dir: None,
@@ -276,7 +302,7 @@ fn read_lists(input: &[u8]) {
     };
     for list in [None, Some(list.clone())] {
         source.image_list_file = list;
-        match captions::read_pairs(std::slice::from_ref(&source)) {
+        match pairs::read_pairs(std::slice::from_ref(&source)) {
             Ok(pairs) => assert!(pairs.pairs.iter().all(|pair| pair.image.starts_with(folder))),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
@@ -287,11 +313,10 @@ fn read_lists(input: &[u8]) {
 }
 
 /// A folder with one picture, made once.
-fn scratch() -> &'static Path {
+fn list_folder() -> &'static Path {
     static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("hearth-fuzz-lists-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the system's folder for scratch files can be written");
+        let folder = scratch::folder("lists");
         fs::write(folder.join("a.png"), b"").expect("a scratch folder can be written");
         folder
     })

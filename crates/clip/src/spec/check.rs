@@ -4,6 +4,7 @@ use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
     common::{IntervalUnit, device_ids},
 };
+use hearth_weights::hub::HubName;
 
 use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, partial};
 
@@ -270,13 +271,22 @@ fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usi
     }
 }
 
-/// Formats that hold a graph and no weights to load.
+/// Formats that hold a graph and no weights to load, and hub names that are none.
 fn weights(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+    let misspelt = path.filter(|path| HubName::is_meant_by(path) && HubName::parse(path).is_none());
+    if let Some(path) = misspelt {
+        let needed = "`hf://ORG/NAME`, with `@REVISION` and `/FILE` behind it where they are meant";
+        checks.error(key, format!("`{path}`"), needed);
+    }
     let graph = path.filter(|path| {
         [".engine", ".onnx", ".etlt", ".plan"].iter().any(|extension| path.ends_with(extension))
     });
     if let Some(path) = graph {
-        checks.error(key, format!("`{path}`"), "weights: a checkpoint or a Hugging Face folder");
+        checks.error(
+            key,
+            format!("`{path}`"),
+            "weights: a checkpoint, a Hugging Face folder or a hub name",
+        );
     }
 }
 

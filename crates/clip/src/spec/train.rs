@@ -166,7 +166,9 @@ block! {
         grad_checkpointing: bool => known_as(&["activation_checkpoint", "gradient_checkpointing"]),
         /// How several devices share the work.
         distributed_strategy: DistributedStrategy = DistributedStrategy::Ddp => known_as(&["strategy"]),
-        /// Weights to start from: a file or a Hugging Face folder. Not set starts from random weights.
+        /// Weights to start from: a file, a Hugging Face folder, or the name of a repository on a hub: `ORG/NAME`,
+        /// `ORG/NAME@REVISION` or `hf://ORG/NAME[@REVISION][/FILE]`. A local path of that name wins; else the Hugging
+        /// Face cache is used, and `HF_ENDPOINT` is asked for what it lacks. Not set starts from random weights.
         pretrained_model_path: Option<String> => known_as(&["pretrained", "pretrained_path", "checkpoint"]),
         /// Steps between validations, counted anew in each epoch. When set, `validation_interval` is not used.
         val_check_interval: Option<usize> => min(1),

@@ -539,7 +539,7 @@ fn evaluation_without_a_checkpoint() {
 
 #[test]
 fn an_engine_instead_of_weights() {
-    assert_snapshot!(evaluate(&["evaluate.checkpoint=/r/clip.engine"]), @"error: override `evaluate.checkpoint=/r/clip.engine`: found `/r/clip.engine`, needed weights: a checkpoint or a Hugging Face folder");
+    assert_snapshot!(evaluate(&["evaluate.checkpoint=/r/clip.engine"]), @"error: override `evaluate.checkpoint=/r/clip.engine`: found `/r/clip.engine`, needed weights: a checkpoint, a Hugging Face folder or a hub name");
     assert_snapshot!(inference(&["inference.trt_engine=/r/clip.engine"]), @"
     error: override `inference.trt_engine=/r/clip.engine`: found `/r/clip.engine`, needed no value: TensorRT engines are not in this release
       = hint: leave it out and set `inference.checkpoint`
