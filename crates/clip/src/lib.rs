@@ -29,6 +29,7 @@ pub mod spec;
 mod summary;
 pub mod task;
 mod train;
+pub mod zero_shot;
 
 pub use check::check;
 pub use error::ClipError;

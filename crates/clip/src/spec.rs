@@ -9,6 +9,7 @@ mod hearth;
 mod regularization;
 mod run;
 mod train;
+mod zero_shot;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ pub use data::{
     ValidationDataSpec, WdsSpec,
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
-pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use hearth::{HearthEvaluateSpec, HearthModelSpec, HearthSpec, HearthTrainSpec};
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };
@@ -29,6 +30,7 @@ pub use train::{
     DistributedStrategy, LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision,
     Scheduler, SiglipExchange, SiglipMask, TrainSpec,
 };
+pub use zero_shot::ZeroShotSpec;
 
 block! {
     /// Contrastive image and text towers: `clip train`, `evaluate`, `inference`.
@@ -52,7 +54,7 @@ block! {
         dataset: DatasetSpec,
         /// Action `train`.
         train: TrainSpec,
-        /// Action `evaluate`: retrieval metrics on `dataset.val`.
+        /// Action `evaluate`: retrieval metrics on `dataset.val`, and zero-shot classification.
         evaluate: EvaluateSpec,
         /// Action `inference`: embeddings of pictures and prompts.
         inference: InferenceSpec,
@@ -135,9 +137,15 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
-            }
+            Action::Evaluate => &[
+                "wandb",
+                "model",
+                "dataset.val",
+                "evaluate",
+                "peft",
+                "hearth.model",
+                "hearth.evaluate",
+            ],
             Action::Inference => &["model", "inference", "peft", "hearth.model"],
         }
     }
@@ -187,6 +195,7 @@ impl ClipSpec {
         spec.train.common.checkpointer.dirpath = None;
         spec.train.pretrained_model_path = None;
         spec.hearth.model.tokenizer = None;
+        spec.hearth.evaluate = HearthEvaluateSpec::default();
         hearth_spec::to_yaml(&spec)
     }
 }

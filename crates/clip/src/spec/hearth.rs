@@ -2,6 +2,8 @@
 
 use hearth_spec::block;
 
+use super::ZeroShotSpec;
+
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
@@ -9,6 +11,8 @@ block! {
         model: HearthModelSpec,
         /// How training runs.
         train: HearthTrainSpec,
+        /// What `evaluate` does besides retrieval.
+        evaluate: HearthEvaluateSpec,
     }
 }
 
@@ -30,5 +34,13 @@ block! {
         log_interval: usize = 10 => min(1), known_as(&["log_every", "log_every_n_steps"]),
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
+    }
+}
+
+block! {
+    /// What `evaluate` does besides retrieval.
+    pub struct HearthEvaluateSpec {
+        /// Classification by the names of classes.
+        zero_shot: ZeroShotSpec,
     }
 }

@@ -1,0 +1,218 @@
+//! From class folders to the outcome of a classification: prompts, pictures, counts.
+
+use std::{path::Path, sync::Arc};
+
+use burn::{
+    module::Param,
+    tensor::{Int, Tensor, TensorData},
+};
+use hearth_data::{
+    DataError,
+    classes::{ByClass, ClassSource, Labelled, read_classes},
+    decode::{Limits, decode, read_bytes},
+    loader::{Dataset, Loader, Stage, Stages},
+    random::Key,
+    sampler::EpochPlan,
+    transform::PictureRecipe,
+};
+use hearth_engine::{Run, classification::Tally};
+
+use super::{
+    Classifier, Prompts, class_embeddings,
+    scores::{Calibration, Scores},
+    templates,
+};
+use crate::{
+    error::ClipError, model::Clip, registry::Family, setup::Setup, spec::ZeroShotSpec, summary,
+};
+
+/// What a classification gave.
+pub(crate) struct Outcome {
+    /// What was classified.
+    pub(super) data: ByClass,
+    /// Right and wrong answers.
+    pub(super) tally: Tally,
+    /// How many sentences stand for a class.
+    pub(super) num_templates: usize,
+}
+
+/// The classes and pictures that a spec names; `None` where it names none.
+pub(crate) fn data(spec: &ZeroShotSpec, run: &Run) -> Result<Option<ByClass>, ClipError> {
+    let Some(image_dir) = &spec.image_dir else { return Ok(None) };
+    let data = read_classes(&ClassSource {
+        image_dir: image_dir.into(),
+        image_list_file: spec.image_list_file.as_ref().map(Into::into),
+        class_names: spec.class_names.as_ref().map(Into::into),
+    })?;
+    data.warnings.iter().for_each(|warning| run.warn(warning));
+    if data.classes.len() <= 5 {
+        run.notice(&format!("top-5 of {} classes is always 1", data.classes.len()));
+    }
+    Ok(Some(data))
+}
+
+/// Classifies `data`; with `scores` of the spec, every score goes to a file in the results folder.
+pub(crate) fn classify(
+    spec: &ZeroShotSpec,
+    data: ByClass,
+    model: &Clip,
+    setup: &Setup,
+    run: &Run,
+) -> Result<Outcome, ClipError> {
+    let prompts = Prompts {
+        names: data.classes.iter().map(|class| class.name.clone()).collect(),
+        templates: templates(&spec.templates).expect("`experiment::read` checked the templates"),
+    };
+    if setup.family() == Family::SigLip2 && !setup.recipe.text.canonicalize {
+        run.warn(
+            "`model.canonicalize_text` is false: SigLIP2 learned from canonicalised text, and \
+             zero-shot classification gains from it",
+        );
+    }
+    let job = Job { spec, model, setup, run };
+    let classifier = job.classifier(&prompts)?;
+    let tally = job.tally(&data, &classifier)?;
+    Ok(Outcome { data, tally, num_templates: prompts.templates.len() })
+}
+
+struct Job<'a> {
+    spec: &'a ZeroShotSpec,
+    model: &'a Clip,
+    setup: &'a Setup,
+    run: &'a Run,
+}
+
+impl Job<'_> {
+    fn classifier(&self, prompts: &Prompts) -> Result<Classifier, ClipError> {
+        let (mut done, length) = (0, self.setup.recipe.text.context_length);
+        self.run.progress.begin("prompts", prompts.len() as u64);
+        let classes = class_embeddings(prompts, self.spec.batch_size, |texts| {
+            self.check_stop()?;
+            let mut ids = Vec::with_capacity(texts.len() * length);
+            for text in texts {
+                ids.extend(self.setup.tokenizer.encode(text)?);
+            }
+            let ids = TensorData::new(ids, [texts.len(), length]);
+            let ids = Tensor::<2, Int>::from_data(ids, &self.run.device);
+            let rows = self.model.embed_texts(ids, false).into_data();
+            let rows: Vec<f32> = rows.try_to_vec().expect("embeddings are f32");
+            check_finite(&rows, texts.len(), |at| format!("`{}`", texts[at]))?;
+            done += texts.len() as u64;
+            self.run.progress.advance(done, "");
+            Ok::<_, ClipError>(rows)
+        });
+        self.run.progress.end();
+        Ok(Classifier::new(classes?, prompts.names.len(), &self.run.device))
+    }
+
+    fn tally(&self, data: &ByClass, classifier: &Classifier) -> Result<Tally, ClipError> {
+        let pictures = Arc::new(Pictures {
+            pictures: data.pictures.clone(),
+            recipe: self.setup.recipe.picture.clone(),
+        });
+        let scores = self.run.results.join("zero_shot_scores.csv");
+        let mut scores = match self.spec.scores {
+            true => Some(Scores::create(&scores, &data.classes, self.calibration())?),
+            false => None,
+        };
+        self.run.progress.begin("pictures", pictures.len() as u64);
+        let tally = self.count(data, pictures, classifier, scores.as_mut());
+        self.run.progress.end();
+        let tally = tally?;
+        scores.map(Scores::finish).transpose()?;
+        Ok(tally)
+    }
+
+    fn count(
+        &self,
+        data: &ByClass,
+        pictures: Arc<Pictures>,
+        classifier: &Classifier,
+        mut scores: Option<&mut Scores>,
+    ) -> Result<Tally, ClipError> {
+        let (mut tally, mut done) = (Tally::new(data.classes.len()), 0);
+        let plan = EpochPlan::sequential(pictures.len(), self.spec.batch_size);
+        for samples in Loader::new(pictures, self.spec.num_workers).batches(plan, 0) {
+            self.check_stop()?;
+            let samples = samples?;
+            let cosines = classifier.cosines(self.embed(&samples));
+            let batch = &data.pictures[done..done + samples.len()];
+            check_finite(&cosines, batch.len(), |at| batch[at].image.display().to_string())?;
+            for (picture, cosines) in batch.iter().zip(cosines.chunks_exact(data.classes.len())) {
+                tally.add(picture.class, cosines);
+                if let Some(scores) = &mut scores {
+                    let class = &data.classes[picture.class];
+                    scores.add(&picture.image, class, cosines)?;
+                }
+            }
+            done += samples.len();
+            self.run.progress.advance(done as u64, "");
+        }
+        Ok(tally)
+    }
+
+    /// [B, E], L2-normalised.
+    fn embed(&self, samples: &[Vec<f32>]) -> Tensor<2> {
+        let side = self.setup.recipe.picture.size as usize;
+        let pixels = TensorData::new(samples.concat(), [samples.len(), 3, side, side]);
+        self.model.embed_images(Tensor::<4>::from_data(pixels, &self.run.device), false)
+    }
+
+    fn calibration(&self) -> Calibration {
+        let value = |param: &Param<Tensor<1>>| param.val().into_scalar::<f32>();
+        Calibration {
+            scale: value(&self.model.logit_scale).exp(),
+            bias: self.model.logit_bias.as_ref().map_or(0.0, value),
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), ClipError> {
+        match self.run.stop.requested() {
+            Some(_) => Err(summary::interrupted(self.run)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A comparison with NaN is always false, and would count as a right answer.
+fn check_finite(
+    rows: &[f32],
+    count: usize,
+    name: impl Fn(usize) -> String,
+) -> Result<(), ClipError> {
+    let wrong = rows.chunks(rows.len() / count).position(|row| !row.iter().all(|v| v.is_finite()));
+    wrong.map_or(Ok(()), |at| Err(ClipError::NotFinite { sample: name(at) }))
+}
+
+/// Pictures without captions; one that cannot be read ends the evaluation.
+struct Pictures {
+    pictures: Vec<Labelled>,
+    recipe: PictureRecipe,
+}
+
+impl Pictures {
+    fn path(&self, index: usize) -> &Path {
+        &self.pictures[index].image
+    }
+}
+
+impl Dataset for Pictures {
+    type Sample = Vec<f32>;
+
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn sample(&self, index: usize, _key: &Key, stages: &mut Stages) -> Result<Vec<f32>, DataError> {
+        let (path, limits) = (self.path(index), Limits::default());
+        let bytes = stages.time(Stage::Read, || read_bytes(path, limits.bytes))?;
+        let picture = stages
+            .time(Stage::Decode, || decode(&bytes, &limits))
+            .map_err(|problem| problem.in_file(path))?;
+        Ok(stages.time(Stage::Transform, || self.recipe.apply(&picture)))
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.path(index).display().to_string()
+    }
+}
