@@ -9,4 +9,5 @@ mod it {
     mod retrieval;
     mod spec_definition;
     mod spec_mistakes;
+    mod zero_shot;
 }

@@ -10,4 +10,5 @@ mod it {
     mod spec_file;
     mod training;
     mod usage;
+    mod zero_shot;
 }

@@ -22,7 +22,7 @@ block! {
         /// that stands only here is a possible answer without pictures.
         class_names: Option<String> => known_as(&["classes", "classnames", "names"]),
         /// Sentences with `{}` in the place of the class's name; a class is the mean of all of them. Or one word:
-        /// `simple` for the seven of open_clip, `openai` for OpenAI's eighty, `plain` for "a photo of a {}."
+        /// `simple` for the seven of open_clip, `openai` for OpenAI's eighty, `plain` for `a photo of a {}.` alone.
         templates: Vec<String> = vec!["simple".into()] => known_as(&["template", "prompts"]),
         /// Pictures, and prompts, that are embedded at a time. Results do not depend on it.
         batch_size: usize = 32 => min(1),
@@ -50,7 +50,7 @@ pub(super) fn check(checks: &mut Checks<'_>, spec: &ZeroShotSpec) {
         let needed = match mistake {
             Mistake::NoPlace => "`{}` in the place of the class's name",
             Mistake::StrayBrace => "no braces but `{}`, which stands for the class's name",
-            Mistake::NotAlone => "this word as the only entry",
+            Mistake::NotAlone => "no entry beside this word, which stands for a list of its own",
         };
         checks.error(&key, format!("`{entry}`"), needed);
         if mistake == Mistake::NoPlace {

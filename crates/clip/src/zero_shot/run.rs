@@ -216,3 +216,18 @@ impl Dataset for Pictures {
         self.path(index).display().to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_embedding_that_is_not_finite_is_named() {
+        let name = |at: usize| format!("picture {at}");
+        assert!(check_finite(&[0.0, 1.0, 2.0, 3.0], 2, name).is_ok());
+        for bad in [f32::NAN, f32::INFINITY] {
+            let error = check_finite(&[0.0, 1.0, 2.0, bad, 4.0, 5.0], 3, name).unwrap_err();
+            assert_eq!(error.to_string(), "picture 1: the model's answer is not finite");
+        }
+    }
+}

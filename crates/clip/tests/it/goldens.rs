@@ -139,7 +139,7 @@ fn siglip() -> ClipConfig {
     config
 }
 
-fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
+pub(crate) fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
     let block = BlockConfig { width: 32, num_heads: 4, mlp_width: 64, activation, norm_eps };
     let vision = VisionConfig {
         image_size: 32,
