@@ -54,6 +54,12 @@ pub(super) fn draw(
         out,
         r##"<rect x="{left:.1}" y="{top:.1}" width="{side:.1}" height="{side:.1}" fill="none" stroke="#999"/>"##
     )?;
+    // Where right answers lie; cells cover it.
+    let (right, bottom) = (left + side, top + side);
+    writeln!(
+        out,
+        r##"<line x1="{left:.1}" y1="{top:.1}" x2="{right:.1}" y2="{bottom:.1}" stroke="#ddd"/>"##
+    )?;
     if let Some(font) = layout.font {
         labels(out, &layout, font, names)?;
     }
