@@ -53,6 +53,12 @@ pub enum ClipError {
         /// `model.type`.
         model_type: String,
     },
+    /// An embedding is infinite or not a number.
+    #[error("{sample}: the model's answer is not finite")]
+    NotFinite {
+        /// The picture or the prompt.
+        sample: String,
+    },
     /// An embeddings file.
     #[error("{}: {reason}", .path.display())]
     Hdf5 {
@@ -72,6 +78,10 @@ impl ClipError {
             ClipError::Recipe { .. } => vec![
                 "load it as plain weights: set `model.type` and `hearth.model.tokenizer`, and name \
                  the file in `train.pretrained_model_path`"
+                    .to_owned(),
+            ],
+            ClipError::NotFinite { .. } => vec![
+                "the weights hold values that are not finite: take an earlier checkpoint"
                     .to_owned(),
             ],
             _ => Vec::new(),

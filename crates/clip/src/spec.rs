@@ -10,6 +10,7 @@ mod partial;
 mod regularization;
 mod run;
 mod train;
+mod zero_shot;
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,8 @@ pub use data::{
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
 pub use hearth::{
-    CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthModelSpec, HearthSpec,
-    HearthTrainSpec,
+    CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthEvaluateSpec, HearthModelSpec,
+    HearthSpec, HearthTrainSpec,
 };
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
@@ -34,6 +35,7 @@ pub use train::{
     DistributedStrategy, LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision,
     Scheduler, SiglipExchange, SiglipMask, TrainSpec,
 };
+pub use zero_shot::ZeroShotSpec;
 
 block! {
     /// Contrastive image and text towers: `clip train`, `evaluate`, `inference`.
@@ -57,7 +59,7 @@ block! {
         dataset: DatasetSpec,
         /// Action `train`.
         train: TrainSpec,
-        /// Action `evaluate`: retrieval metrics on `dataset.val`.
+        /// Action `evaluate`: retrieval metrics on `dataset.val`, and zero-shot classification.
         evaluate: EvaluateSpec,
         /// Action `inference`: embeddings of pictures and prompts.
         inference: InferenceSpec,
@@ -140,9 +142,15 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "hearth.model", "hearth.dataset"]
-            }
+            Action::Evaluate => &[
+                "wandb",
+                "model",
+                "dataset.val",
+                "evaluate",
+                "hearth.model",
+                "hearth.dataset",
+                "hearth.evaluate",
+            ],
             Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
         }
     }
@@ -205,6 +213,7 @@ impl ClipSpec {
         spec.train.pretrained_model_path = None;
         spec.hearth.model.tokenizer = None;
         spec.hearth.model.text_weights = None;
+        spec.hearth.evaluate = HearthEvaluateSpec::default();
         hearth_spec::to_yaml(&spec)
     }
 }

@@ -58,16 +58,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         model = calibrate(model, &spec);
         setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
     }
-    let task = ContrastiveTask {
-        contrast: setup.recipe.contrast,
-        image_size: setup.recipe.picture.size as usize,
-        context_length: setup.recipe.text.context_length,
-        recompute: spec.train.grad_checkpointing,
-        logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
-        rates: rates(&spec),
-        extra: extra(&spec, &peft, initial, &model, &key)?,
-        device: run.device.clone(),
-    };
+    let task = task(&spec, &setup, extra(&spec, &peft, initial, &model, &key)?, run);
     let plan = plan(document, &spec, &data, key)?;
     let kept = Kept {
         layout: layouts::public(&setup.recipe),
@@ -148,6 +139,20 @@ fn model(
             Ok(adapters::restore(model, checkpoint)?)
         }
         _ => Ok(model),
+    }
+}
+
+/// The training as the loop sees it.
+fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
+    ContrastiveTask {
+        contrast: setup.recipe.contrast,
+        image_size: setup.recipe.picture.size as usize,
+        context_length: setup.recipe.text.context_length,
+        recompute: spec.train.grad_checkpointing,
+        logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
+        rates: rates(spec),
+        extra,
+        device: run.device.clone(),
     }
 }
 

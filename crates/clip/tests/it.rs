@@ -13,4 +13,5 @@ mod it {
     mod spec_definition;
     mod spec_mistakes;
     mod spec_partial;
+    mod zero_shot;
 }

@@ -114,7 +114,8 @@ pub fn parse_list(text: &str) -> Result<Vec<&str>, Vec<String>> {
     if problems.is_empty() { Ok(names) } else { Err(problems) }
 }
 
-fn check_name(name: &str) -> Result<(), &'static str> {
+/// Whether a name stays inside the folder it is joined to.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.contains('\0') {
         return Err("holds a zero byte");
     }
@@ -237,7 +238,8 @@ impl Found {
     }
 }
 
-fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataError {
+/// One error of many equal problems, the first few named.
+pub(crate) fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataError {
     let total = problems.len();
     problems.truncate(NAMED);
     DataError::Entries { path: path.to_owned(), what, problems, total }

@@ -71,6 +71,9 @@ pub enum DataError {
     /// Inference folders in which not one picture was found.
     #[error("no pictures found: {}", join(.0))]
     NoPictures(Vec<NothingFound>),
+    /// A folder that should hold one folder of pictures per class, and does not.
+    #[error("no classes found: {}", .0.found)]
+    NoClasses(NothingFound),
     /// A text file that should hold prompts and holds none.
     #[error("{}: found no prompt, needed one per line", .path.display())]
     NoPrompts {
@@ -150,6 +153,7 @@ impl DataError {
             DataError::NoPairs(problems) | DataError::NoPictures(problems) => {
                 problems.iter().flat_map(|problem| problem.hints.clone()).collect()
             }
+            DataError::NoClasses(problem) => problem.hints.clone(),
             DataError::Several(errors) => errors.iter().flat_map(DataError::hints).collect(),
             DataError::Picture { problem, .. } => problem.hint().into_iter().collect(),
             DataError::TooManyUnreadable { count, total, key, .. } => vec![format!(

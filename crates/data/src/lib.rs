@@ -4,6 +4,7 @@
 //! of a batch is a function of (seed, epoch, index); threads only change how soon it arrives.
 
 pub mod captions;
+pub mod classes;
 pub mod decode;
 mod error;
 mod folder;

@@ -9,6 +9,8 @@
 pub mod atomic_file;
 mod best;
 mod checkpoint;
+pub mod classification;
+pub mod confusion;
 pub mod contrastive;
 mod device;
 mod error;
@@ -24,6 +26,7 @@ mod schedule;
 mod status;
 mod stop;
 mod summary;
+pub mod table;
 mod task;
 
 pub use atomic_file::FileError;

@@ -17,4 +17,5 @@ mod it {
     mod training;
     mod unreadable;
     mod usage;
+    mod zero_shot;
 }

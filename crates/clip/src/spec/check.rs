@@ -6,7 +6,7 @@ use hearth_spec::{
 };
 use hearth_weights::hub::HubName;
 
-use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, partial};
+use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, partial, zero_shot};
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -213,16 +213,22 @@ fn augmentation(checks: &mut Checks<'_>, spec: &ClipSpec) {
 fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let evaluate = &spec.evaluate;
     let elsewhere = !evaluate.datasets.is_empty();
-    if spec.dataset.val.datasets.is_empty() {
+    let classifies = spec.hearth.evaluate.zero_shot.image_dir.is_some();
+    if spec.dataset.val.datasets.is_empty() && !classifies {
         checks.refuse("dataset.val.datasets", "no evaluation data configured");
         if elsewhere {
             checks.hint("evaluation does not read `evaluate.datasets`: move its entries here");
         } else {
             checks.hint(example("dataset.val.datasets"));
+            checks.hint(
+                "to classify pictures without captions, set \
+                 `hearth.evaluate.zero_shot.image_dir=CLASS_FOLDERS`",
+            );
         }
     } else if elsewhere {
         checks.warn("evaluate.datasets", "not read: evaluation takes `dataset.val.datasets`");
     }
+    zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
     devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
     weights(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
     if spec.weights(Action::Evaluate).is_none() {

@@ -2,6 +2,8 @@
 
 use hearth_spec::{block, options};
 
+use super::ZeroShotSpec;
+
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
@@ -11,6 +13,8 @@ block! {
         model: HearthModelSpec,
         /// How training runs.
         train: HearthTrainSpec,
+        /// What `evaluate` does besides retrieval.
+        evaluate: HearthEvaluateSpec,
     }
 }
 
@@ -80,5 +84,13 @@ block! {
         save_adapters: bool,
         /// Whether the summary compares with the untrained model and with shuffled captions.
         baselines: bool,
+    }
+}
+
+block! {
+    /// What `evaluate` does besides retrieval.
+    pub struct HearthEvaluateSpec {
+        /// Classification by the names of classes.
+        zero_shot: ZeroShotSpec,
     }
 }

@@ -181,7 +181,7 @@ pub(crate) fn image_size(config: &ClipConfig) -> usize {
     }
 }
 
-fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
+pub(crate) fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
     let block = BlockConfig {
         width: 32,
         num_heads: 4,

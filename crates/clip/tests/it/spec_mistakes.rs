@@ -93,6 +93,7 @@ fn an_empty_spec() {
 
     error: clip.yaml: `dataset.val.datasets`: no evaluation data configured
       = hint: add `'dataset.val.datasets=[{image_dir: IMAGES, caption_dir: CAPTIONS}]'`, or the same in the file
+      = hint: to classify pictures without captions, set `hearth.evaluate.zero_shot.image_dir=CLASS_FOLDERS`
 
     warning: clip.yaml: `evaluate.checkpoint`: not set: random weights are evaluated
       = hint: name a checkpoint, or pretrained weights with `train.pretrained_model_path`
@@ -452,6 +453,7 @@ fn no_data_for_evaluation() {
     assert_snapshot!(evaluate(&["dataset.val.datasets=[]"]), @"
     error: override `dataset.val.datasets=[]`: no evaluation data configured
       = hint: add `'dataset.val.datasets=[{image_dir: IMAGES, caption_dir: CAPTIONS}]'`, or the same in the file
+      = hint: to classify pictures without captions, set `hearth.evaluate.zero_shot.image_dir=CLASS_FOLDERS`
     ");
 }
 
@@ -731,5 +733,42 @@ fn the_template_of_tao_as_it_is() {
     35 |     datasets: []
        |     ^^^^^^^^
        = hint: add `'dataset.val.datasets=[{image_dir: IMAGES, caption_dir: CAPTIONS}]'`, or the same in the file
+    ");
+}
+
+#[test]
+fn zero_shot_alone_is_an_evaluation() {
+    let alone = ["dataset.val.datasets=[]", "hearth.evaluate.zero_shot.image_dir=/classes"];
+    assert_eq!(evaluate(&alone), "");
+    for templates in ["[openai]", "['{}', 'a {} and a {}']"] {
+        let templates = format!("hearth.evaluate.zero_shot.templates={templates}");
+        assert_eq!(evaluate(&[alone[0], alone[1], &templates]), "");
+    }
+    // What belongs to `evaluate` is nothing to the other actions.
+    assert_eq!(train(&["hearth.evaluate.zero_shot.templates=[x]"]), "");
+}
+
+#[test]
+fn zero_shot_mistakes() {
+    assert_snapshot!(evaluate(&["hearth.evaluate.zero_shot.batch_size=4"]), @"warning: override `hearth.evaluate.zero_shot.batch_size=4`: `hearth.evaluate.zero_shot`: not used: `image_dir` is not set");
+    assert_snapshot!(evaluate(&["hearth.evaluate.zero_shot.image_list_file=/list.tsv"]), @"error: override `hearth.evaluate.zero_shot.image_list_file=/list.tsv`: `hearth.evaluate.zero_shot.image_dir`: not set, needed as the folder that the pictures of `image_list_file` lie in");
+    let image_dir = "hearth.evaluate.zero_shot.image_dir=/c";
+    let with = |templates: &str| {
+        evaluate(&[image_dir, &format!("hearth.evaluate.zero_shot.templates={templates}")])
+    };
+    assert_snapshot!(with("['a {} photo', 'a photo', openia, 'a {name}', simple]"), @"
+    error: override `hearth.evaluate.zero_shot.templates=['a {} photo', 'a photo'…`: `hearth.evaluate.zero_shot.templates[1]`: found `a photo`, needed `{}` in the place of the class's name
+
+    error: override `hearth.evaluate.zero_shot.templates=['a {} photo', 'a photo'…`: `hearth.evaluate.zero_shot.templates[2]`: found `openia`, needed `{}` in the place of the class's name
+      = hint: did you mean `openai`?
+
+    error: override `hearth.evaluate.zero_shot.templates=['a {} photo', 'a photo'…`: `hearth.evaluate.zero_shot.templates[3]`: found `a {name}`, needed no braces but `{}`, which stands for the class's name
+
+    error: override `hearth.evaluate.zero_shot.templates=['a {} photo', 'a photo'…`: `hearth.evaluate.zero_shot.templates[4]`: found `simple`, needed no entry beside this word, which stands for a list of its own
+    ");
+    assert_snapshot!(with("[]"), @"error: override `hearth.evaluate.zero_shot.templates=[]`: found an empty list, needed one template or more, or a word such as `simple`");
+    assert_snapshot!(with("openai"), @"
+    error: override `hearth.evaluate.zero_shot.templates=openai`: found `openai`, needed a list of texts
+      = hint: write `[openai]`
     ");
 }

@@ -77,6 +77,7 @@ fn classification(source: &PairSource, folder: &Folder) -> Vec<String> {
     }
     vec![format!(
         "`{dir}` holds {what} and no captions: class names alone are not captions; write one text \
-         file `NAME{suffix}` per picture, for example `a photo of a dog`"
+         file `NAME{suffix}` per picture, for example `a photo of a dog`; zero-shot classification \
+         takes such folders as they are"
     )]
 }

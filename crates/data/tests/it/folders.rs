@@ -282,7 +282,8 @@ fn a_folder_without_pairs_is_explained() {
         &["the folder is one level too high: set `caption_dir: DIR/apart/cap/en`"],
     );
     let advice = "and no captions: class names alone are not captions; write one text file `NAME.txt` \
-                  per picture, for example `a photo of a dog`";
+                  per picture, for example `a photo of a dog`; zero-shot classification takes such \
+                  folders as they are";
     check(
         "classes",
         "`DIR/classes`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
