@@ -4,6 +4,7 @@
 //! Sources: `NVlabs/RADIO:hubconf.py`, `radio/adaptor_*.py`; TAO's `cv/backbone_v2/radio.py`.
 
 mod file;
+mod spectral;
 
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub(crate) use file::{Container, RadioFile, text_numbers};
+pub use spectral::folded;
 
 /// Patch side of all C-RADIO models.
 const PATCH: usize = 16;

@@ -29,6 +29,7 @@ use crate::{
     layouts,
     model::{Clip, ClipConfig},
     parts::hex,
+    radio::folded,
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
     resize::position_tables,
@@ -58,7 +59,7 @@ impl Setup {
         weights: Option<&Path>,
         run: &Run,
     ) -> Result<Self, ClipError> {
-        let weights = weights.map(|path| open(path, run)).transpose()?;
+        let weights = weights.map(|path| folded(open(path, run)?)).transpose()?;
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
         let mut text_weights = None;
         let (recipe, tokenizer) = match carried {

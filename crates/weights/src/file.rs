@@ -9,7 +9,7 @@ use std::{
 use crate::{
     error::WeightsError,
     folder,
-    header::Entry,
+    header::{Dtype, Entry},
     names::nearest,
     shard::{self, Shard},
     values::{f32_decoder, i64_decoder},
@@ -29,6 +29,8 @@ pub struct WeightsFile {
     metadata: BTreeMap<String, String>,
     extra: Option<serde_json::Value>,
     shards: Vec<Shard>,
+    /// Values that were computed from those of the file.
+    computed: BTreeMap<String, Vec<f32>>,
 }
 
 impl WeightsFile {
@@ -48,6 +50,7 @@ impl WeightsFile {
             metadata: BTreeMap::new(),
             extra: None,
             shards: Vec::new(),
+            computed: BTreeMap::new(),
         };
         for shard in &sources.files {
             file.add(shard, sources.index.is_none())?;
@@ -60,6 +63,23 @@ impl WeightsFile {
             index.check(held)?;
         }
         Ok(file)
+    }
+
+    /// The same file with the tensors `absorbed` left out and `computed` (name, shape, values) in their
+    /// place, such as weights that a file keeps as a formula of several tensors.
+    pub fn with_computed(
+        mut self,
+        absorbed: &[String],
+        computed: Vec<(String, Vec<usize>, Vec<f32>)>,
+    ) -> WeightsFile {
+        absorbed.iter().for_each(|name| drop(self.entries.remove(name)));
+        for (name, shape, values) in computed {
+            let entry = Entry { dtype: Dtype::F32, shape, begin: 0, shard: 0, origin: None };
+            assert_eq!(values.len(), entry.len(), "values for `{name}` of shape {:?}", entry.shape);
+            self.entries.insert(name.clone(), entry);
+            self.computed.insert(name, values);
+        }
+        self
     }
 
     /// The path as the user named it.
@@ -121,6 +141,9 @@ impl WeightsFile {
     ) -> Result<Vec<f32>, WeightsError> {
         let entry = self.find(name)?;
         debug_assert!(start + count <= entry.len());
+        if let Some(values) = self.computed.get(name) {
+            return Ok(values[start..start + count].to_vec());
+        }
         let Some(decode) = f32_decoder(entry.dtype) else {
             return Err(self.wrong_dtype(name, entry, "F32, F16, BF16 or F64"));
         };

@@ -13,7 +13,7 @@ use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{captions, hub, parts, pickles, png, riff, scratch};
+use super::{captions, hub, parts, pickles, png, riff, scratch, traps::TRAPS};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -67,46 +67,6 @@ pub const ALL: [Target; 10] = [
     Target { name: "hub", seeds: hub::seeds, words: hub::WORDS, repair: as_is, run: hub::read },
 ];
 
-/// Targets that do harm, to test the watch over them.
-pub const TRAPS: [Target; 4] = [
-    Target {
-        name: "panics",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| assert!(input.len() < 9),
-    },
-    Target {
-        name: "hangs",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| while input.len() > 8 {},
-    },
-    Target {
-        name: "hoards",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| {
-            if input.len() > 8 {
-                std::hint::black_box(vec![0_u8; 2 << 30]);
-            }
-        },
-    },
-    Target {
-        name: "aborts",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| {
-            if input.len() > 8 {
-                std::process::abort()
-            }
-        },
-    },
-];
-
 /// The target of this name.
 pub fn find(name: &str) -> Result<&'static Target> {
     static EVERY: [&[Target]; 2] = [&ALL, &TRAPS];
@@ -133,10 +93,6 @@ pub(super) fn files(folder: &Path, endings: &[&str]) -> Result<Vec<Vec<u8>>> {
 }
 
 fn as_is(_: &mut Vec<u8>) {}
-
-fn no_seeds() -> Result<Vec<Vec<u8>>> {
-    Ok(Vec::new())
-}
 
 // Specs and overrides
 

@@ -322,7 +322,7 @@ fn shape(file: &WeightsFile, prefix: &str, name: &str) -> Result<Vec<usize>, Cli
     entry.map(|entry| entry.shape.clone()).ok_or_else(missing)
 }
 
-fn refuse(path: &Path, reason: impl Into<String>) -> ClipError {
+pub(super) fn refuse(path: &Path, reason: impl Into<String>) -> ClipError {
     ClipError::Radio { path: path.to_owned(), reason: reason.into() }
 }
 

@@ -15,7 +15,7 @@ use hearth_backbones::{
     radio::{HeadConfig, HeadVersion, PositionCrop, RadioConfig, RadioHead, RadioTransformer},
     text::{TextConfig, TextPool, TextTransformer},
 };
-use hearth_clip::radio::Adaptor;
+use hearth_clip::radio::{Adaptor, folded};
 use hearth_weights::{KeyMap, LoadOptions, Rule, WeightsFile, load, parameters};
 use serde_json::Value;
 
@@ -501,4 +501,52 @@ fn position_crops_of_training() {
         let tokens = generator.forward(blank, &crops);
         close(&format!("{image}.after"), tokens, &read("after_patch_generator"), 1e-5);
     }
+}
+
+#[test]
+fn spectral_weights_are_folded() {
+    let file = folded(open("spectral/radio.pth.tar")).unwrap();
+    let expected = open("spectral/expected.safetensors");
+    assert!(file.names().all(|name| !name.contains("parametrizations")));
+    let mut compared = 0;
+    for name in expected.names().filter(|name| name.starts_with("base_model.")) {
+        let tolerance = 1e-5;
+        for (found, expected) in
+            file.read_f32(name).unwrap().iter().zip(expected.read_f32(name).unwrap())
+        {
+            let allowed = tolerance + tolerance * expected.abs();
+            assert!((found - expected).abs() <= allowed, "{name}: {found}, {expected}");
+        }
+        compared += 1;
+    }
+    assert!(compared > 10);
+
+    let config = RadioConfig {
+        patch_size: 16,
+        depth: 1,
+        block: BlockConfig {
+            width: 32,
+            num_heads: 4,
+            mlp_width: 128,
+            layer_scale: true,
+            ..BlockConfig::default()
+        },
+        class_tokens: 4,
+        registers: 4,
+        table_side: 4,
+    };
+    let options = LoadOptions { dropped: vec!["{..}".to_owned()], ..LoadOptions::default() };
+    let device = Device::flex();
+    let (backbone, _) = load(config.init(&device), &file, &backbone_map(), &options).unwrap();
+    let mut pixels = expected.read_f32("image").unwrap();
+    for (i, value) in pixels.iter_mut().enumerate() {
+        let channel = i / (64 * 64);
+        *value = (*value - MEAN[channel]) / STD[channel];
+    }
+    let image = Tensor::<4>::from_data(TensorData::new(pixels, [1, 3, 64, 64]), &device);
+    let tokens = backbone.forward(image, &[], false);
+    let summary = backbone.summary(&tokens, &[0, 1, 2]);
+    close("summary", summary, &expected.read_f32("summary").unwrap(), 1e-5);
+    let features = backbone.patches(tokens);
+    close("features", features, &expected.read_f32("features").unwrap(), 1e-5);
 }

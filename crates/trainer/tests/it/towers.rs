@@ -204,3 +204,52 @@ fn radio_files_that_do_not_fit_are_named() {
     let found = fail(folder, 4, &with(&["hearth.model.text_weights=siglip"]));
     assert!(found.contains("how many attention heads"), "{found}");
 }
+
+/// The words of the repository's tokenizer with the marks that CLIP puts around a text.
+fn with_clips_marks() -> String {
+    let path = root().join("assets/tokenizer/tokenizer.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let words = json["model"]["vocab"].as_object_mut().unwrap();
+    for (mark, id) in [("<|startoftext|>", 126), ("<|endoftext|>", 127)] {
+        words.insert(mark.to_owned(), id.into());
+    }
+    json.to_string()
+}
+
+/// The hub's own files: pickled arguments, several teachers, half precision, an average to prefer.
+#[test]
+fn radio_trains_from_the_hubs_files_in_either_space() {
+    let folder = radio();
+    let folder = folder.path();
+    let golden = root().join("tests/golden/radio");
+    for (variant, model, adaptor) in [
+        ("bl", "c-radio_v3-l", "clip"),
+        ("hg", "c-radio_v3-h", "siglip"),
+        ("hg", "c-radio_v3-g", "clip"),
+    ] {
+        let weights = golden.join(variant).join("radio.pth.tar").display().to_string();
+        let text = golden.join(variant).join(format!("text_{adaptor}.safetensors"));
+        let beside = folder.join(format!("{variant}-{adaptor}"));
+        copy(&text, &beside.join("model.safetensors"));
+        let heads = "{\"text_config\": {\"num_attention_heads\": 4}}";
+        fs::write(beside.join("config.json"), heads).unwrap();
+        let results = format!("results_dir={model}-{adaptor}");
+        let tokenizer = folder.join("clip_tokenizer.json");
+        fs::write(&tokenizer, with_clips_marks()).unwrap();
+        let keys = [
+            format!("model.type={model}"),
+            format!("model.adaptor_name={adaptor}"),
+            format!("train.pretrained_model_path={weights}"),
+            format!("hearth.model.text_weights={}", beside.display()),
+            format!("hearth.model.tokenizer={}", tokenizer.display()),
+            results,
+        ];
+        let fixed = ["-e", "spec.yaml", "model.image_size=64", "train.num_epochs=1"];
+        let arguments: Vec<&str> =
+            fixed.into_iter().chain(keys.iter().map(String::as_str)).collect();
+        let said = succeed(folder, &arguments);
+        assert!(said.contains("text tower"), "{model} {adaptor}: {said}");
+        let checkpoint = folder.join(format!("{model}-{adaptor}/train/clip_latest.safetensors"));
+        assert!(checkpoint.exists(), "{model} {adaptor}");
+    }
+}
