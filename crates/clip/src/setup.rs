@@ -332,3 +332,23 @@ fn check_agreement(
     checks.into_result()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_of_openai_are_told_by_their_sizes() {
+        for (name, expected) in [
+            ("openai.pt", true),
+            ("clip/open_clip_pytorch_model.bin", false),
+            ("clip/clip.bin", false),
+            ("clip/tao_open_clip_old.ckpt", false),
+        ] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pytorch").join(name);
+            let file = WeightsFile::open(path).expect("a fixture of this repository");
+            assert_eq!(is_of_openai(&file), expected, "{name}");
+        }
+    }
+}

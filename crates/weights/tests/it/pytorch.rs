@@ -74,11 +74,10 @@ fn same_tensors(left: &Path, right: &Path) {
 #[test]
 fn c_radio_files_are_read_with_their_arguments() {
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/radio");
-    let shared = [shared, PathBuf::from("/work/shared/golden/radio")];
-    let Some(shared) = shared.iter().find(|folder| folder.is_dir()) else {
-        eprintln!("skipped: {} is not there", shared[0].display());
+    if !shared.is_dir() {
+        eprintln!("skipped: {} is not there", shared.display());
         return;
-    };
+    }
     for variant in ["bl", "hg"] {
         let folder = shared.join(variant);
         let file = WeightsFile::open(folder.join("radio.pth.tar")).unwrap();
@@ -93,10 +92,10 @@ fn c_radio_files_are_read_with_their_arguments() {
 fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let model = Tiny::new(&Device::flex());
-    // Transposed, and in parts of one tensor.
+    // Transposed, and in parts of one tensor, the last part first.
     let mut map = KeyMap::same_names("torch");
     map.rules = vec![
-        Rule::merged(&[("blocks.0.fc.weight", 1), ("blocks.1.fc.weight", 1)], "joined"),
+        Rule::merged(&[("blocks.1.fc.weight", 1), ("blocks.0.fc.weight", 1)], "joined"),
         Rule::transposed("head.weight", "head"),
         Rule::same("logit_scale", "logit_scale").rank(0),
         Rule::same("blocks.{}.norm.{}", "norms.{}.{}"),
