@@ -339,3 +339,22 @@ fn tokenizer_path(
     checks.into_result()?;
     unreachable!("a required key that is not set is an error")
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn archives_of_openai_are_told_by_their_sizes() {
+        for (name, expected) in [
+            ("openai.pt", true),
+            ("clip/open_clip_pytorch_model.bin", false),
+            ("clip/clip.bin", false),
+            ("clip/tao_open_clip_old.ckpt", false),
+        ] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pytorch").join(name);
+            let file = WeightsFile::open(path).expect("a fixture of this repository");
+            assert_eq!(is_of_openai(&file), expected, "{name}");
+        }
+    }
+}

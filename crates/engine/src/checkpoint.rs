@@ -200,7 +200,10 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         if let Some(best) = &self.best {
             best.restore(progress.best);
         }
-        self.newest.replace(Some(model_file.to_owned()));
+        // Continued from the twin, it is the same checkpoint.
+        let model = model_file.with_extension("safetensors");
+        let model = if model.exists() { model } else { model_file.to_owned() };
+        self.newest.replace(Some(model));
         Ok(Restored {
             step: progress.step,
             epoch_loss: progress.epoch_loss,

@@ -55,7 +55,7 @@ pub(crate) fn open(path: &Path, alone: bool) -> Result<Opened, WeightsError> {
     let mut file = File::open(path).map_err(unreadable)?;
     let mut start = Vec::new();
     (&mut file).take(START).read_to_end(&mut start).map_err(unreadable)?;
-    let contents = if start.starts_with(b"PK") {
+    let contents = if is_zip(&start) {
         match (pytorch::open_zip(&file, alone), Foreign::by_name(path)) {
             (Ok(Some(contents)), _) => contents,
             (Ok(None), _) => {
@@ -78,6 +78,12 @@ pub(crate) fn open(path: &Path, alone: bool) -> Result<Opened, WeightsError> {
     let source = Mutex::new(Source { file, unchecked });
     let shard = Shard { path: path.to_owned(), data_start: 0, source };
     Ok(Opened { shard, entries, metadata, extra })
+}
+
+/// The length of a safetensors header may look like the mark of an archive, which goes on otherwise.
+fn is_zip(start: &[u8]) -> bool {
+    matches!(start, [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..])
+        && !looks_like_safetensors(start)
 }
 
 /// A header begins behind its length.

@@ -1,6 +1,6 @@
 //! Files of PyTorch: a whole file, or a pickle that is put into an archive with a few storages.
 
-use std::fs;
+use std::fs::File;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -32,8 +32,8 @@ pub(super) const WORDS: &[&str] = &[
     "c__torch__.M\nM\n",
     "X\u{7}\0\0\0storage",
     "X\u{3}\0\0\0cpu",
-    "X\u{1}\0\0\00",
-    "X\u{1}\0\0\01",
+    "X\u{1}\0\0\u{0}0",
+    "X\u{1}\0\0\u{0}1",
     "X\u{a}\0\0\0state_dict",
     "X\u{5}\0\0\0model",
     "I-1\n",
@@ -107,7 +107,7 @@ pub(super) fn read(input: &[u8]) {
         true => input.to_vec(),
         false => archive(input),
     };
-    fs::write(path, &bytes).expect("a scratch folder can be written");
+    overwrite(path, &bytes).expect("a scratch folder can be written");
     let file = match WeightsFile::open(path) {
         Ok(file) => file,
         Err(error) => return assert!(!error.to_string().is_empty() && error.hints().len() < 2),
@@ -136,6 +136,13 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
         add(&format!("data/{number}"), &[number; STORAGE_BYTES]);
     }
     zip.finish().expect("memory can be written").into_inner()
+}
+
+/// Without emptying the file first, which makes some file systems wait for the disk.
+fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }
 
 /// A file of this process, written anew for every input.

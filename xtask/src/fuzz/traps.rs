@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::targets::Target;
 
 /// All of them.
-pub const TRAPS: [Target; 4] = [
+pub(super) const TRAPS: [Target; 4] = [
     Target {
         name: "panics",
         seeds: no_seeds,

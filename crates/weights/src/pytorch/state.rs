@@ -17,6 +17,10 @@ pub(super) const METADATA: &str = "hearth_metadata";
 
 /// The dictionary that holds the weights.
 pub(crate) fn place(values: &Values, root: Id) -> Id {
+    // An archive of TorchScript is the model itself, and these may be names of its parts.
+    if values.is_scripted(root) {
+        return root;
+    }
     let named = PLACES.iter().filter_map(|key| values.entry(root, key));
     let mut filled = named.filter(|id| holds_tensors(values, *id));
     filled.next().unwrap_or(root)

@@ -114,11 +114,16 @@ impl Values {
         if let Value::Dict(entries) = self.get(id) {
             return Some(entries);
         }
-        let (module, _) = self.class(id)?;
-        if module == "__torch__" || module.starts_with("__torch__.") {
+        if self.is_scripted(id) {
             return self.attributes(id);
         }
         self.items.get(&id).map(Vec::as_slice)
+    }
+
+    /// Whether a value is a module of TorchScript.
+    pub(crate) fn is_scripted(&self, id: Id) -> bool {
+        let module = self.class(id).map(|(module, _)| module);
+        module.is_some_and(|module| module == "__torch__" || module.starts_with("__torch__."))
     }
 
     /// What was given to an instance as its attributes.

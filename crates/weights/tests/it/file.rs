@@ -176,3 +176,14 @@ fn a_file_cut_after_it_was_opened_is_an_error() {
         "a.safetensors: cannot be read\n  caused by: failed to fill whole buffer"
     );
 }
+
+/// 0x4b50 = 19280 bytes of header: the same two first bytes as a zip archive.
+#[test]
+fn a_header_length_may_look_like_an_archive() {
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let header = format!("{header:19280}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = put(folder.path(), "a.safetensors", file(&header, &[0; 4]));
+    assert!(std::fs::read(&path).unwrap().starts_with(b"PK"));
+    assert_eq!(WeightsFile::open(path).unwrap().names().len(), 1);
+}

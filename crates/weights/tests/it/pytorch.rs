@@ -88,10 +88,10 @@ fn c_radio_files_are_read_with_their_arguments() {
 fn what_is_written_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let model = Tiny::new(&Device::flex());
-    // Transposed, and in parts of one tensor.
+    // Transposed, and in parts of one tensor, the last part first.
     let mut map = KeyMap::same_names("torch");
     map.rules = vec![
-        Rule::merged(&[("blocks.0.fc.weight", 1), ("blocks.1.fc.weight", 1)], "joined"),
+        Rule::merged(&[("blocks.1.fc.weight", 1), ("blocks.0.fc.weight", 1)], "joined"),
         Rule::transposed("head.weight", "head"),
         Rule::same("logit_scale", "logit_scale").rank(0),
         Rule::same("blocks.{}.norm.{}", "norms.{}.{}"),
