@@ -7,6 +7,7 @@
 mod mutate;
 mod png;
 pub mod targets;
+mod tars;
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};

@@ -4,9 +4,9 @@ use std::{cell::RefCell, sync::Arc};
 
 use hearth_data::{
     DataError,
-    captions::Pair,
-    decode::{Limits, decode, read_bytes, read_picture},
+    decode::{Limits, decode},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
+    pairs::Pair,
     random::Key,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
@@ -20,7 +20,7 @@ use crate::{parts::Identity, task::Batch};
 /// Pairs that are read when they are needed.
 #[derive(Debug)]
 pub(crate) struct CaptionedPictures {
-    /// Files and captions.
+    /// Where pictures and captions are.
     pub(crate) pairs: Vec<Pair>,
     /// Preparation for the model.
     pub(crate) picture: PictureRecipe,
@@ -75,10 +75,10 @@ impl Dataset for CaptionedPictures {
     fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Sample, DataError> {
         let Pair { image, caption } = &self.pairs[index];
         let limits = Limits::default();
-        let bytes = stages.time(Stage::Read, || read_bytes(image, limits.bytes))?;
+        let bytes = stages.time(Stage::Read, || image.read(limits.bytes))?;
         let picture = stages
             .time(Stage::Decode, || decode(&bytes, &limits))
-            .map_err(|problem| problem.in_file(image))?;
+            .map_err(|problem| image.refuse(problem))?;
         let pixels = stages.time(Stage::Transform, || match &self.augmentation {
             Some(augmentation) => {
                 let drawn = augmentation.draw(key, picture.width, picture.height);
@@ -86,12 +86,13 @@ impl Dataset for CaptionedPictures {
             }
             None => self.picture.apply(&picture),
         });
-        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(caption))?;
+        let caption = stages.time(Stage::Read, || caption.text(key))?;
+        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&caption))?;
         Ok(Sample { name: self.name(index), pixels, ids })
     }
 
     fn name(&self, index: usize) -> String {
-        self.pairs[index].image.display().to_string()
+        self.pairs[index].image.to_string()
     }
 }
 
@@ -132,8 +133,8 @@ impl TrainBatches {
     pub(crate) fn digest(&self) -> String {
         let mut identity = Identity::default();
         for Pair { image, caption } in &self.source.dataset().pairs {
-            identity.add(image.file_name().unwrap_or_default().as_encoded_bytes());
-            identity.add(caption.as_bytes());
+            identity.add(image.name());
+            caption.identify(|part| identity.add(part));
         }
         identity.finish()
     }
@@ -227,10 +228,20 @@ impl Source {
     }
 }
 
-/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded.
+/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded. A
+/// picture of several pairs, which then follow each other, is decoded once.
 fn check_pictures(dataset: &CaptionedPictures) -> Result<(), DataError> {
-    let read = |pair: &Pair| read_picture(&pair.image, &Limits::default()).err();
-    let errors: Vec<DataError> = dataset.pairs.par_iter().filter_map(read).collect();
+    let limits = Limits::default();
+    let check = |(at, Pair { image, .. }): (usize, &Pair)| {
+        if at > 0 && dataset.pairs[at - 1].image == *image {
+            return None;
+        }
+        let decoded = image
+            .read(limits.bytes)
+            .and_then(|bytes| decode(&bytes, &limits).map_err(|problem| image.refuse(problem)));
+        decoded.err()
+    };
+    let errors: Vec<DataError> = dataset.pairs.par_iter().enumerate().filter_map(check).collect();
     match errors.len() {
         0 => Ok(()),
         _ => Err(DataError::Several(errors)),

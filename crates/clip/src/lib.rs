@@ -29,6 +29,7 @@ pub mod spec;
 mod summary;
 pub mod task;
 mod train;
+mod waiting;
 
 pub use check::check;
 pub use error::ClipError;

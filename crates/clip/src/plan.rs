@@ -123,13 +123,14 @@ pub(crate) fn best(
 /// What has to be equal for a checkpoint to be continued exactly.
 pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
     let text = |value: &dyn ToString| value.to_string();
-    [
+    let captions = spec.hearth.dataset.train.captions;
+    let captions = captions.map(|choice| ("`hearth.dataset.train.captions`", text(&choice)));
+    let always = [
         ("the training data", data.digest()),
         ("the global batch size", text(&data.global_batch())),
         ("`dataset.seed`", text(&spec.dataset.seed)),
         ("`train.loss_type`", text(&spec.train.loss_type)),
         ("`train.optim.optimizer_type`", text(&spec.train.optim.optimizer_type)),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    ];
+    always.into_iter().chain(captions).map(|(name, value)| (name.to_owned(), value)).collect()
 }

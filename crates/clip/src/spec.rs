@@ -20,7 +20,10 @@ pub use data::{
     ValidationDataSpec, WdsSpec,
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
-pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use hearth::{
+    CaptionChoice, HearthDatasetSpec, HearthModelSpec, HearthSpec, HearthTrainDataSpec,
+    HearthTrainSpec,
+};
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };
@@ -135,9 +138,15 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
-            }
+            Action::Evaluate => &[
+                "wandb",
+                "model",
+                "dataset.val",
+                "evaluate",
+                "peft",
+                "hearth.dataset",
+                "hearth.model",
+            ],
             Action::Inference => &["model", "inference", "peft", "hearth.model"],
         }
     }

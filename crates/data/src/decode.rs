@@ -146,6 +146,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     })
 }
 
+/// What a file is by its first bytes, with an article where it needs one.
+pub(crate) fn kind_of_file(start: &[u8]) -> &'static str {
+    format::recognise(start)
+}
+
 /// Refuses a size before memory is taken for it.
 fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), PictureError> {
     let fits =

@@ -1,12 +1,10 @@
 //! What inference embeds: pictures of folders and lists, prompts of a text file.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::captions::read_list;
 use crate::error::{DataError, NAMED, NothingFound};
-use crate::folder::{self, Folder, LOOKED_FOR};
+use crate::folder::{self, LOOKED_FOR};
 use crate::text;
 
 /// A folder of pictures to embed.
@@ -110,32 +108,10 @@ fn left_out(source: &PictureSource, found: &Found) -> Option<String> {
     ))
 }
 
-/// All files below a folder. A linked folder is entered too, but no folder twice: links may form
-/// loops. Links wait until the real folders are done, so that these keep their own paths.
 fn walk(root: &Path) -> Result<Found, DataError> {
-    let mut found = Found::default();
-    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
-    let mut entered = HashSet::new();
-    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
-        let Folder { files, folders } = folder::list(&path)?;
-        let real = fs::canonicalize(&path)
-            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
-        if !entered.insert(real) {
-            continue;
-        }
-        let (pictures, others): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|file| folder::is_picture(file));
-        found.pictures.extend(pictures);
-        found.later.extend(others.into_iter().filter(|file| folder::is_later_picture(file)));
-        for folder in folders {
-            if folder.is_symlink() {
-                links.insert(folder);
-            } else {
-                open.push(folder);
-            }
-        }
-    }
-    folder::sort(&mut found.pictures);
-    folder::sort(&mut found.later);
-    Ok(found)
+    let files = folder::files_below(root)?;
+    let (pictures, others): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|file| folder::is_picture(file));
+    let later = others.into_iter().filter(|file| folder::is_later_picture(file)).collect();
+    Ok(Found { pictures, later })
 }

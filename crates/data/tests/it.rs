@@ -9,5 +9,6 @@ mod it {
     mod loading;
     mod pictures;
     mod robust;
+    mod shards;
     mod texts;
 }

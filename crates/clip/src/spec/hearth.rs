@@ -1,14 +1,46 @@
 //! `hearth`: keys that TAO does not have. A new one is one entry here.
 
-use hearth_spec::block;
+use hearth_spec::{block, options};
 
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
+        /// What is read of the data.
+        dataset: HearthDatasetSpec,
         /// Files of the model.
         model: HearthModelSpec,
         /// How training runs.
         train: HearthTrainSpec,
+    }
+}
+
+block! {
+    /// What is read of the data.
+    pub struct HearthDatasetSpec {
+        /// Training data.
+        train: HearthTrainDataSpec,
+    }
+}
+
+options! {
+    /// Which of the captions of a picture make pairs.
+    pub enum CaptionChoice {
+        /// The first.
+        First = "first",
+        /// Every one, each as a pair with the picture.
+        All = "all",
+        /// One, drawn anew for each epoch.
+        Random = "random",
+    }
+}
+
+block! {
+    /// Training data.
+    pub struct HearthTrainDataSpec {
+        /// Which captions are taken where a picture has several: lines of its text, or the list in a JSON file
+        /// (`{"captions": [..]}`, `{"caption": ".."}` or a plain list), which counts first. Validation takes the
+        /// first one then. Not set is TAO's rule: the whole text is one caption.
+        captions: Option<CaptionChoice>,
     }
 }
 

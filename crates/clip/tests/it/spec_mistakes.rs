@@ -509,11 +509,20 @@ fn datasets_as_a_mapping() {
 
 #[test]
 fn webdataset_shards() {
-    assert_snapshot!(train(&["dataset.train.type=wds", "dataset.train.wds.root_dir=/shards"]), @"
-    error: override `dataset.train.type=wds`: found `wds`, needed `custom`: shards are not in this release
-      = hint: unpack them into folders of pictures and captions
-    ");
-    assert_eq!(train(&["dataset.train.wds.root_dir=/shards"]), "");
+    let wds = "dataset.train.type=wds";
+    let folder = "dataset.train.wds.root_dir=/shards";
+    assert_eq!(train(&[wds, folder, "dataset.train.datasets=[]"]), "");
+    assert_snapshot!(train(&[wds, folder]), @"");
+    assert_snapshot!(train(&[wds, "dataset.train.datasets=[]"]), @"");
+    assert_snapshot!(train(&[folder, "dataset.train.datasets=[]"]), @"");
+    let address = "dataset.train.wds.root_dir=s3://bucket/train";
+    assert_snapshot!(train(&[wds, address, "dataset.train.datasets=[]"]), @"");
+    assert_eq!(
+        train(&[wds, address, "dataset.train.wds.shard_list_file=l", "dataset.train.datasets=[]"]),
+        ""
+    );
+    assert_eq!(train(&[folder]), "");
+    assert_snapshot!(train(&["hearth.dataset.train.captions=every"]), @"");
 }
 
 // Inference and evaluation.
