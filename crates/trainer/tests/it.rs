@@ -7,6 +7,7 @@ mod it {
     mod memory;
     pub(crate) mod session;
     pub(crate) mod shapes;
+    mod shards;
     mod spec_file;
     mod training;
     mod usage;

@@ -37,10 +37,13 @@ fn pack(pairs: &Path, numbers: std::ops::Range<usize>, shard: &Path) {
     let mut builder = Builder::new(fs::File::create(shard).unwrap());
     for number in numbers {
         let text = fs::read_to_string(pairs.join(format!("captions/{number:04}.txt"))).unwrap();
-        let captions = [text.trim().to_owned(), format!("a shape {number}"), "a drawing".to_owned()];
+        let captions =
+            [text.trim().to_owned(), format!("a shape {number}"), "a drawing".to_owned()];
         let json = serde_json::json!({ "captions": captions }).to_string();
         let image = fs::read(pairs.join(format!("images/{number:04}.png"))).unwrap();
-        for (extension, content) in [("png", &image[..]), ("txt", text.as_bytes()), ("json", json.as_bytes())] {
+        for (extension, content) in
+            [("png", &image[..]), ("txt", text.as_bytes()), ("json", json.as_bytes())]
+        {
             let mut header = Header::new_ustar();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
@@ -102,7 +105,8 @@ fn a_killed_run_on_shards_continues_to_the_same_bytes() {
     succeed(folder, &arguments);
     assert_same(&folder.join("out").join(FINAL), &folder.join("killed").join(FINAL));
 
-    let other = with_shards(&["hearth.dataset.train.captions=first", every_step, "train.num_epochs=4"]);
+    let other =
+        with_shards(&["hearth.dataset.train.captions=first", every_step, "train.num_epochs=4"]);
     let stderr = fail(folder, 4, &other);
     let expected = "`hearth.dataset.train.captions` was random when this checkpoint was written";
     assert!(stderr.contains(expected), "{stderr}");
@@ -115,7 +119,9 @@ fn a_killed_run_on_shards_continues_to_the_same_bytes() {
 fn every_caption_makes_a_pair_and_an_epoch_is_what_the_shards_hold() {
     let folder = packed();
     let folder = folder.path();
-    let check = |arguments: &[&str]| succeed(folder, &[&["clip", "check"], &with_shards(arguments)[..]].concat());
+    let check = |arguments: &[&str]| {
+        succeed(folder, &[&["clip", "check"], &with_shards(arguments)[..]].concat())
+    };
     let stdout = check(&[]);
     assert!(stdout.contains("training pairs    24"), "{stdout}");
     let stdout = check(&["hearth.dataset.train.captions=all"]);
@@ -123,7 +129,8 @@ fn every_caption_makes_a_pair_and_an_epoch_is_what_the_shards_hold() {
     assert!(stdout.contains("epochs of 18"), "{stdout}");
 
     let written = "dataset.train.wds.samples_per_shard=10";
-    let output = super::session::run(folder, &[&["clip", "check"], &with_shards(&[written])[..]].concat());
+    let output =
+        super::session::run(folder, &[&["clip", "check"], &with_shards(&[written])[..]].concat());
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let expected = "`dataset.train.wds.samples_per_shard` is 10, 2 of 3 shards hold another number of \
                     samples (5 to 10): an epoch is what they hold, 24 samples";
