@@ -27,6 +27,8 @@ pub(crate) enum TarProblem {
     Damaged { what: String, at: u64 },
     #[error("truncated: it ends inside {inside}, at byte {at}")]
     Truncated { inside: String, at: u64 },
+    #[error("member `{member}` {why}")]
+    Refused { member: String, why: String },
 }
 
 /// What kind of thing a member is.

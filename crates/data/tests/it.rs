@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, outside of them")]
 
 mod it {
+    mod archives;
     mod draws;
     mod fixtures;
     mod folders;

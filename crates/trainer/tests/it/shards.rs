@@ -179,3 +179,19 @@ fn a_shard_is_validation_data() {
     assert_eq!(shard, evaluate("folder", "val/images, caption_dir: val/captions"));
     assert!(shard.contains("\"num_images\": 10"), "{shard}");
 }
+
+#[test]
+fn archives_of_folders_train_as_the_folders_do() {
+    let folder = packed();
+    let folder = folder.path();
+    for kind in ["images", "captions"] {
+        let mut builder =
+            Builder::new(fs::File::create(folder.join(format!("{kind}.tar"))).unwrap());
+        builder.append_dir_all(format!("./{kind}"), folder.join("train").join(kind)).unwrap();
+        builder.into_inner().unwrap();
+    }
+    succeed(folder, &["-e", "spec.yaml", "results_dir=folders"]);
+    let data = "dataset.train.datasets=[{image_dir: images.tar, caption_dir: captions.tar}]";
+    succeed(folder, &["-e", "spec.yaml", "results_dir=archives", data]);
+    assert_same(&folder.join("folders").join(FINAL), &folder.join("archives").join(FINAL));
+}
