@@ -82,8 +82,12 @@ impl Stamp {
 
 /// A name for what is kept about a file: the same file has the same one by every path to it.
 pub(crate) fn key_of(path: &Path) -> String {
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    key(real.as_os_str().as_encoded_bytes())
+    key(real(path).as_os_str().as_encoded_bytes())
+}
+
+/// The path without links and detours, where the system can tell.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A short name for long bytes.

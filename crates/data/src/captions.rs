@@ -11,9 +11,9 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use crate::archives::unpacked_folder;
-use crate::error::{DataError, NAMED, NothingFound};
+use crate::error::{DataError, NAMED};
 use crate::folder::{self, Folder};
-use crate::pairs::{Caption, Pair, Pairs, Place, Reading};
+use crate::pairs::{self, Caption, Pair, Pairs, Place, Reading};
 use crate::shards::is_shard;
 use crate::text;
 
@@ -81,7 +81,7 @@ pub(crate) fn read_list(list: &Path, dir: &Path) -> Result<Vec<PathBuf>, DataErr
 pub(crate) fn read_source(
     source: &PairSource,
     reading: &Reading<'_>,
-) -> Result<Result<Pairs, NothingFound>, DataError> {
+) -> Result<pairs::Found, DataError> {
     let source = &unpacked(source, reading)?;
     let (images, origin) = match &source.image_list_file {
         Some(list) => (read_list(list, &source.image_dir)?, list.as_path()),
@@ -104,9 +104,9 @@ pub(crate) fn read_source(
             Err(problem) => found.unreadable.push(problem),
         }
     }
-    let pairs = found.into_pairs(origin, source)?;
-    let nothing = || diagnose::no_pairs(source);
-    Ok(if pairs.pairs.is_empty() { Err(nothing()) } else { Ok(pairs) })
+    let found = found.into_pairs(origin, source)?;
+    let is_empty = found.pairs.is_empty();
+    Ok(if is_empty { Err(diagnose::no_pairs(source)) } else { Ok(found) })
 }
 
 /// The source with folders in the place of archives.

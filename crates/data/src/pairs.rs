@@ -73,6 +73,9 @@ pub struct Pairs {
     pub warnings: Vec<String>,
 }
 
+/// The pairs of one source, or what was found instead.
+pub(crate) type Found = Result<Pairs, NothingFound>;
+
 /// Reads the pairs of all sources. Everything that is wrong is reported at once.
 pub fn read_pairs(sources: &[Source], reading: &Reading<'_>) -> Result<Pairs, DataError> {
     let (mut all, mut errors, mut without) = (Pairs::default(), Vec::new(), Vec::new());
@@ -98,10 +101,7 @@ pub fn read_pairs(sources: &[Source], reading: &Reading<'_>) -> Result<Pairs, Da
     Ok(all)
 }
 
-fn read_source(
-    source: &Source,
-    reading: &Reading<'_>,
-) -> Result<Result<Pairs, NothingFound>, DataError> {
+fn read_source(source: &Source, reading: &Reading<'_>) -> Result<Found, DataError> {
     match source {
         Source::Folder(source) => captions::read_source(source, reading),
         Source::Shards(source) => shards::read_source(source, reading),

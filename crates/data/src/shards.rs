@@ -5,15 +5,19 @@
 //! A sample is a run of members with the same name up to the first dot. Its picture is the first of
 //! `jpg`, `jpeg`, `png`, `webp`, its caption the first of `txt`, `text`; JSON may hold captions too.
 
+#[cfg(feature = "s3")]
+mod address;
 mod braces;
 mod index;
 mod kept;
 mod names;
 mod problems;
+#[cfg(feature = "s3")]
+mod remote;
 mod shard;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use names::{ShardSource, is_shard};
@@ -22,11 +26,13 @@ pub use shard::{Shard, Which};
 use index::Index;
 use names::ShardName;
 use problems::{Flaw, Flaws};
+#[cfg(feature = "s3")]
+use remote::fetched;
 
 use crate::archives;
 use crate::cache::{Cache, Stamp};
 use crate::error::{DataError, NAMED, NothingFound};
-use crate::pairs::{Caption, Pair, Pairs, Place, Reading};
+use crate::pairs::{Caption, Found, Pair, Pairs, Place, Reading};
 use crate::tarball::{Seeking, TarProblem};
 use crate::work::{Meter, Unwatched, in_parallel};
 
@@ -34,10 +40,7 @@ use crate::work::{Meter, Unwatched, in_parallel};
 const STAY_OPEN: usize = 256;
 
 /// The pairs of the shards of a source.
-pub(crate) fn read_source(
-    source: &ShardSource,
-    reading: &Reading<'_>,
-) -> Result<Result<Pairs, NothingFound>, DataError> {
+pub(crate) fn read_source(source: &ShardSource, reading: &Reading<'_>) -> Result<Found, DataError> {
     let names = source.names()?;
     if names.is_empty() {
         let found = match source {
@@ -50,6 +53,11 @@ pub(crate) fn read_source(
     }
     let (shards, mut warnings) = open(source, &names, reading)?;
     let place = source.place().display().to_string();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        let name = twice[0].shown();
+        warnings
+            .push(format!("{place}: a shard that is named twice is read twice, such as {name}"));
+    }
     let mut flaws = Flaws::default();
     shards.iter().for_each(|shard| flaws.merge(shard.name(), shard.flaws()));
     warnings.extend(flaws.lines(&place));
@@ -134,6 +142,7 @@ fn open(
                 not_kept.extend(opened.not_kept);
             }
             Err(DataError::Stopped) => return Err(DataError::Stopped),
+            Err(error) if matches!(source, ShardSource::One(_)) => return Err(error),
             Err(error) => problems.push(error.to_string()),
         }
     }
@@ -165,7 +174,7 @@ fn indexed_shard(name: &ShardName, cache: &Cache, meter: &Meter) -> Result<Opene
     let file = match name {
         ShardName::Local(path) => archives::tar(path, cache, meter)?,
         ShardName::Remote(address) => {
-            archives::tar(&fetched(address, name, cache, meter)?, cache, meter)?
+            archives::tar(&fetched(address, &name.shown(), cache, meter)?, cache, meter)?
         }
     };
     let stamp = Stamp::of_file(&file)?;
@@ -186,17 +195,14 @@ fn build(file: &Path, meter: &Meter) -> Result<Index, TarProblem> {
     index::build(Seeking::new(File::open(file)?)?, meter)
 }
 
-fn fetched(
-    _address: &str,
-    name: &ShardName,
-    _cache: &Cache,
-    _meter: &Meter,
-) -> Result<PathBuf, DataError> {
+/// The answer of a build that has no client.
+#[cfg(not(feature = "s3"))]
+fn fetched(_: &str, name: &str, _: &Cache, _: &Meter) -> Result<std::path::PathBuf, DataError> {
     Err(DataError::Archive {
-        name: name.shown(),
-        problem: "this build reads no shards over the network".to_owned(),
-        hint: Some(
-            "build with `cargo build --release --features s3`, or fetch the shards".to_owned(),
-        ),
+        name: name.to_owned(),
+        problem: "this build reads no addresses, build it with `cargo build --release -p trainer \
+                  --features s3` or fetch the shards"
+            .to_owned(),
+        hint: None,
     })
 }

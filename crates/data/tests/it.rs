@@ -9,6 +9,7 @@ mod it {
     mod folders;
     mod loading;
     mod pictures;
+    mod remote;
     mod robust;
     mod shards;
     mod texts;

@@ -1,7 +1,7 @@
 //! Unpacking an archive into a folder that appears only when it is complete. No member gets out of it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 
 use super::refused;
@@ -68,7 +68,7 @@ fn into_folder(
     let mut count = 0;
     while let Some(member) = members.next()? {
         let refused =
-            |why: &str| TarProblem::Io(io::Error::other(format!("member `{}` {why}", member.name)));
+            |why: &str| TarProblem::Refused { member: member.name.clone(), why: why.to_owned() };
         count += 1;
         if count > MOST_MEMBERS {
             return Err(refused(&format!("is one of more than {MOST_MEMBERS}")));

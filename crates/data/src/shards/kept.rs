@@ -35,20 +35,25 @@ pub(crate) fn load(cache: &Cache, shard: &Path, stamp: Stamp) -> Option<Index> {
         return None;
     }
     let kept: Kept<Index> = serde_json::from_slice(json).ok()?;
-    let is_same = kept.stamp == stamp && kept.path == shard.to_string_lossy();
+    let is_same = kept.stamp == stamp && kept.path == real_path(shard);
     (is_same && kept.index.fits(stamp.bytes)).then_some(kept.index)
 }
 
 /// Keeps the index of a shard.
 pub(crate) fn keep(cache: &Cache, shard: &Path, stamp: Stamp, index: &Index) -> io::Result<()> {
     let path = place(cache, shard)?;
-    let kept = Kept { path: shard.to_string_lossy().into_owned(), stamp, index };
+    let kept = Kept { path: real_path(shard), stamp, index };
     let json = serde_json::to_vec(&kept).map_err(io::Error::other)?;
     cache::write(&path, &[first_line(&json).as_bytes(), b"\n", &json].concat())
 }
 
 fn first_line(json: &[u8]) -> String {
     format!("{VERSION} {}", hex(&Sha256::digest(json)))
+}
+
+/// The same by every way to the shard.
+fn real_path(shard: &Path) -> String {
+    cache::real(shard).to_string_lossy().into_owned()
 }
 
 fn place(cache: &Cache, shard: &Path) -> io::Result<PathBuf> {

@@ -140,33 +140,18 @@ fn members_that_could_leave_the_folder_are_refused() {
     let too_long = format!("images/{}", "x".repeat(256));
     let good = tar_of(&["images/a.jpg=A"]);
     let mut cases = vec![
-        (
-            named("../outside.jpg"),
-            "cannot be read: member `../outside.jpg` leaves the folder through `..`",
-        ),
-        (
-            named("images/../../x"),
-            "cannot be read: member `images/../../x` leaves the folder through `..`",
-        ),
-        (
-            named("/tmp/outside.jpg"),
-            "cannot be read: member `/tmp/outside.jpg` has an absolute name",
-        ),
-        (
-            link(EntryType::Symlink),
-            "cannot be read: member `images/x.jpg` is a symbolic link, needed a file",
-        ),
-        (
-            link(EntryType::Link),
-            "cannot be read: member `images/x.jpg` is a hard link, needed a file",
-        ),
-        (link(EntryType::Char), "cannot be read: member `images/x.jpg` is a device, needed a file"),
-        (link(EntryType::Fifo), "cannot be read: member `images/x.jpg` is a pipe, needed a file"),
+        (named("../outside.jpg"), "member `../outside.jpg` leaves the folder through `..`"),
+        (named("images/../../x"), "member `images/../../x` leaves the folder through `..`"),
+        (named("/tmp/outside.jpg"), "member `/tmp/outside.jpg` has an absolute name"),
+        (link(EntryType::Symlink), "member `images/x.jpg` is a symbolic link, needed a file"),
+        (link(EntryType::Link), "member `images/x.jpg` is a hard link, needed a file"),
+        (link(EntryType::Char), "member `images/x.jpg` is a device, needed a file"),
+        (link(EntryType::Fifo), "member `images/x.jpg` is a pipe, needed a file"),
         (good[..512].to_vec(), "truncated: it ends inside `images/a.jpg`, at byte 512"),
         (gzip(&good)[..50].to_vec(), "truncated: it ends early"),
         (b"PK\x03\x04".to_vec(), "found a zip archive, needed a tar archive"),
     ];
-    let name = format!("cannot be read: member `{too_long}` has a too long name");
+    let name = format!("member `{too_long}` has a too long name");
     cases.push((tar_of(&[&too_long]), &name));
     let bomb = gzip(&[tar_of(&["images/a.jpg=A"]), vec![0; 80 << 20]].concat());
     let mut zeros = Builder::new(Vec::new());

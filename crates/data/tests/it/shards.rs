@@ -206,6 +206,12 @@ fn shards_are_found_below_a_folder_or_named_by_a_list() {
     assert_eq!(read(place.list("../{a.tar,c.tar.gz}", None)), "a=a.txt|c=c.txt");
     assert_eq!(read(place.list(&format!("{root}/a.tar"), Some("/nowhere"))), "a=a.txt");
     assert_eq!(read(ShardSource::One(place.path("b/9.tar"))), "9=9.txt");
+    let twice = place.list("../a.tar\n../{a,c}.tar", None);
+    place.write("c.tar", &shard("c"));
+    assert_eq!(
+        place.text(&place.read(twice, Captions::Whole).unwrap().warnings[0]),
+        "DIR/lists/shards.txt: a shard that is named twice is read twice, such as DIR/lists/../a.tar"
+    );
     assert_eq!(
         read(place.list("x{0..1}.tar\n../a.tar", None)),
         "DIR/lists/shards.txt: 2 shards cannot be read: \
