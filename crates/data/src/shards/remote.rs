@@ -170,5 +170,5 @@ fn explained(error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    text
+    text.trim_end_matches([':', ' ']).to_owned()
 }
