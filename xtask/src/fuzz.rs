@@ -13,6 +13,7 @@ mod png;
 mod riff;
 mod scratch;
 pub mod targets;
+mod tars;
 mod traps;
 
 use std::fs::{self, File};

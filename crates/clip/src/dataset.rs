@@ -7,9 +7,9 @@ use std::{
 
 use hearth_data::{
     DataError,
-    captions::Pair,
-    decode::{Orientation, Reading, decode_as, read_bytes, read_picture_as},
+    decode::{Orientation, Reading, decode_as},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
+    pairs::Pair,
     picture::Picture,
     random::Key,
     sampler::EpochPlan,
@@ -29,7 +29,7 @@ use crate::{
 /// Pairs that are read when they are needed.
 #[derive(Debug)]
 pub(crate) struct CaptionedPictures {
-    /// Files and captions.
+    /// Where pictures and captions are.
     pub(crate) pairs: Vec<Pair>,
     /// How the pictures are read.
     pub(crate) reading: Reading,
@@ -105,18 +105,20 @@ impl Dataset for CaptionedPictures {
 
     fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Sample, DataError> {
         let Pair { image, caption } = &self.pairs[index];
-        let bytes = stages.time(Stage::Read, || read_bytes(image, self.reading.limits.bytes))?;
+        let limit = self.reading.limits.bytes;
+        let bytes = stages.time(Stage::Read, || image.read(limit))?;
         let decoded = stages
             .time(Stage::Decode, || decode_as(&bytes, &self.reading))
-            .map_err(|problem| problem.in_file(image))?;
+            .map_err(|problem| image.refuse(problem))?;
         let (picture, is_turned) = (decoded.picture, decoded.orientation != Orientation::UPRIGHT);
         let picture = stages.time(Stage::Transform, || self.prepare(&picture, key));
-        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(caption))?;
+        let caption = stages.time(Stage::Read, || caption.text(key))?;
+        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&caption))?;
         Ok(Sample { name: self.name(index), picture, ids, is_turned })
     }
 
     fn name(&self, index: usize) -> String {
-        self.pairs[index].image.display().to_string()
+        self.pairs[index].image.to_string()
     }
 }
 
@@ -179,8 +181,8 @@ impl TrainBatches {
     pub(crate) fn digest(&self) -> String {
         let mut identity = Identity::default();
         for Pair { image, caption } in &self.source.dataset().pairs {
-            identity.add(image.file_name().unwrap_or_default().as_encoded_bytes());
-            identity.add(caption.as_bytes());
+            identity.add(image.name());
+            caption.identify(|part| identity.add(part));
         }
         identity.finish()
     }
@@ -338,12 +340,19 @@ impl Source {
     }
 }
 
-/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded.
+/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded. A
+/// picture of several pairs, which then follow each other, is decoded once.
 fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataError> {
-    let read = |pair: &Pair| {
-        read_picture_as(&pair.image, &dataset.reading).map(|decoded| decoded.orientation)
+    let read = |(at, Pair { image, .. }): (usize, &Pair)| {
+        if at > 0 && dataset.pairs[at - 1].image == *image {
+            return Ok(Orientation::UPRIGHT);
+        }
+        let bytes = image.read(dataset.reading.limits.bytes)?;
+        let decoded = decode_as(&bytes, &dataset.reading);
+        decoded.map(|decoded| decoded.orientation).map_err(|problem| image.refuse(problem))
     };
-    let found: Vec<Result<Orientation, DataError>> = dataset.pairs.par_iter().map(read).collect();
+    let found: Vec<Result<Orientation, DataError>> =
+        dataset.pairs.par_iter().enumerate().map(read).collect();
     let is_turned = |found: &&Result<Orientation, DataError>| {
         found.as_ref().is_ok_and(|orientation| *orientation != Orientation::UPRIGHT)
     };

@@ -37,6 +37,7 @@ mod summary;
 pub mod task;
 mod train;
 pub mod vision;
+mod waiting;
 pub mod zero_shot;
 
 pub use check::check;

@@ -139,6 +139,9 @@ pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches, peft: &Peft) -> 
     if exif_orientation != ExifOrientation::Ignore {
         add("`hearth.dataset.exif_orientation`", text(&exif_orientation));
     }
+    if let Some(captions) = spec.hearth.dataset.train.captions {
+        add("`hearth.dataset.train.captions`", text(&captions));
+    }
     if spec.peft.enabled {
         add("`peft`", peft.to_string());
     }

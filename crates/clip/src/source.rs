@@ -1,10 +1,17 @@
 //! The data sets that a spec names.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hearth_data::{
-    captions::{Pair, PairSource, Pairs, read_pairs, read_readable_pairs},
+    cache::Cache,
+    captions::{Captions, PairSource},
+    pairs::{Missing, Pair, Pairs, Reading, Source, read_pairs},
     random::Key,
+    shards::{Shard, ShardSource, is_shard},
     transform::{Augmentation, ColourJitter, ResizeMode},
     unreadable::Unreadable,
 };
@@ -16,7 +23,8 @@ use crate::{
     error::ClipError,
     registry::Family,
     setup::Setup,
-    spec::{ClipSpec, PathBlock},
+    spec::{CaptionChoice, ClipSpec, PathBlock, TrainSource, WdsSpec},
+    waiting::Waiting,
 };
 
 /// Training pairs in steps of the global batch.
@@ -27,7 +35,16 @@ pub(crate) fn training_data(
     run: &Run,
 ) -> Result<TrainBatches, ClipError> {
     let train = &spec.dataset.train;
-    let (pairs, unreadable) = pairs(&train.datasets, spec, run)?;
+    let captions = spec.hearth.dataset.train.captions;
+    let sources = match train.kind {
+        TrainSource::Custom => train.datasets.iter().map(source).collect(),
+        TrainSource::Wds => vec![Source::Shards(shards(&train.wds))],
+    };
+    let (Pairs { pairs, shards, .. }, unreadable) =
+        pairs(&sources, training_captions(captions), spec, run)?;
+    if train.kind == TrainSource::Wds {
+        compare_counts(document, spec, &shards, run);
+    }
     let devices = spec.train.num_devices();
     let global_batch = train.batch_size * devices;
     if pairs.len() < global_batch {
@@ -63,7 +80,12 @@ pub(crate) fn validation_data(
     if val.datasets.is_empty() {
         return Ok(None);
     }
-    let (pairs, unreadable) = pairs(&val.datasets, spec, run)?;
+    let captions = match spec.hearth.dataset.train.captions {
+        Some(_) => Captions::First,
+        None => Captions::Whole,
+    };
+    let sources: Vec<Source> = val.datasets.iter().map(source).collect();
+    let (Pairs { pairs, .. }, unreadable) = pairs(&sources, captions, spec, run)?;
     let dataset = dataset(pairs, unreadable, spec, setup);
     Ok(Some(EvalBatches::new(dataset, val.num_workers, val.batch_size)))
 }
@@ -106,28 +128,79 @@ fn dataset(
 }
 
 fn pairs(
-    blocks: &[PathBlock],
+    sources: &[Source],
+    captions: Captions,
     spec: &ClipSpec,
     run: &Run,
-) -> Result<(Vec<Pair>, Unreadable), ClipError> {
-    let sources: Vec<PairSource> = blocks.iter().map(pair_source).collect();
-    let tolerance = spec.tolerance();
-    let Pairs { pairs, warnings, left_out } = match tolerance.share > 0.0 {
-        true => read_readable_pairs(&sources)?,
-        false => read_pairs(&sources)?,
-    };
-    warnings.iter().for_each(|warning| run.warn(warning));
-    let unreadable = Unreadable::new(tolerance, pairs.len(), left_out)?;
+) -> Result<(Pairs, Unreadable), ClipError> {
+    let (cache, watch, tolerance) = (cache(), Waiting::of(run), spec.tolerance());
+    let missing = if tolerance.share > 0.0 { Missing::IsLeftOut } else { Missing::IsAnError };
+    let mut found =
+        read_pairs(sources, &Reading { captions, cache: &cache, missing, watch: &watch })
+            .map_err(|error| watch.explained(error))?;
+    found.warnings.iter().for_each(|warning| run.warn(warning));
+    let left_out = std::mem::take(&mut found.left_out);
+    let unreadable = Unreadable::new(tolerance, found.pairs.len(), left_out)?;
     unreadable.take_news().iter().for_each(|news| run.warn(news));
-    Ok((pairs, unreadable))
+    Ok((found, unreadable))
 }
 
-fn pair_source(block: &PathBlock) -> PairSource {
-    PairSource {
-        image_dir: PathBuf::from(&block.image_dir),
+/// Where indexes of shards and unpacked archives are kept.
+pub(crate) fn cache() -> Cache {
+    Cache::from_environment(&|name| env::var_os(name))
+}
+
+fn training_captions(choice: Option<CaptionChoice>) -> Captions {
+    match choice {
+        None => Captions::Whole,
+        Some(CaptionChoice::First) => Captions::First,
+        Some(CaptionChoice::All) => Captions::All,
+        Some(CaptionChoice::Random) => Captions::Random,
+    }
+}
+
+/// A folder of pictures, or a shard: an archive with no key beside it that is about folders.
+fn source(block: &PathBlock) -> Source {
+    let image_dir = PathBuf::from(&block.image_dir);
+    let is_plain = block.caption_dir.is_none()
+        && block.image_list_file.is_none()
+        && block.caption_file_suffix == PathBlock::default().caption_file_suffix;
+    if is_plain && is_shard(&image_dir) && !image_dir.is_dir() {
+        return Source::Shards(ShardSource::One(image_dir));
+    }
+    Source::Folder(PairSource {
+        image_dir,
         image_list_file: block.image_list_file.as_ref().map(PathBuf::from),
         caption_dir: block.caption_dir.as_ref().map(PathBuf::from),
         caption_file_suffix: block.caption_file_suffix.clone(),
+    })
+}
+
+fn shards(wds: &WdsSpec) -> ShardSource {
+    match (&wds.shard_list_file, &wds.root_dir) {
+        (Some(list), root) => ShardSource::List { list: list.into(), root: root.clone() },
+        (None, root) => {
+            let root = root.as_deref().expect("`spec::check` asks for one of the two");
+            ShardSource::Below(Path::new(root).to_owned())
+        }
+    }
+}
+
+/// Says so where the shards do not hold what the spec says: an epoch is what they hold.
+fn compare_counts(document: &Document, spec: &ClipSpec, shards: &[Arc<Shard>], run: &Run) {
+    let key = "dataset.train.wds.samples_per_shard";
+    let written = spec.dataset.train.wds.samples_per_shard;
+    let different = shards.iter().filter(|shard| shard.len() != written).count();
+    if document.is_written(key) && different > 0 {
+        let counts = shards.iter().map(|shard| shard.len());
+        let (least, most) = (counts.clone().min().unwrap_or(0), counts.clone().max().unwrap_or(0));
+        let held = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        run.warn(&format!(
+            "`{key}` is {written}, {different} of {} shards hold another number of samples ({held}): \
+             an epoch is what they hold, {} samples",
+            shards.len(),
+            counts.sum::<usize>()
+        ));
     }
 }
 

@@ -24,8 +24,8 @@ pub use data::{
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
 pub use hearth::{
-    CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthEvaluateSpec, HearthModelSpec,
-    HearthSpec, HearthTrainSpec,
+    CaptionChoice, CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthEvaluateSpec,
+    HearthModelSpec, HearthSpec, HearthTrainDataSpec, HearthTrainSpec,
 };
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,

@@ -205,6 +205,11 @@ fn decode_format(format: Format, bytes: &[u8], reading: &Reading) -> Result<Deco
     })
 }
 
+/// What a file is by its first bytes, with an article where it needs one.
+pub(crate) fn kind_of_file(start: &[u8]) -> &'static str {
+    format::recognise(start).map_or_else(|kind| kind, Format::name)
+}
+
 /// Refuses a size before memory is taken for it.
 fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), PictureError> {
     let fits =

@@ -53,6 +53,37 @@ pub enum DataError {
         /// The first line with such bytes, 1-based.
         line: usize,
     },
+    /// A member of a shard that cannot be used.
+    #[error("{shard}: member `{member}`: {problem}")]
+    Member {
+        /// The shard as the user knows it.
+        shard: String,
+        /// Name of the picture of the sample.
+        member: String,
+        /// What is wrong with it or its caption.
+        problem: MemberProblem,
+    },
+    /// An archive that cannot be used.
+    #[error("{name}: {problem}")]
+    Archive {
+        /// The archive as the user knows it.
+        name: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Work that needs a place for its results, and there is none.
+    #[error("{what} needs a writable cache: {problem}")]
+    NoCache {
+        /// What was to be done.
+        what: String,
+        /// What the operating system said.
+        problem: io::Error,
+    },
+    /// Whoever waited asked to stop.
+    #[error("stopped before the data was ready")]
+    Stopped,
     /// Entries of a list file, or caption files, that cannot be used: all of them at once.
     #[error("{}: {}", .path.display(), enumerate(.what, .problems, *.total))]
     Entries {
@@ -137,6 +168,28 @@ pub enum DataError {
     Several(Vec<DataError>),
 }
 
+/// What is wrong with a member of a shard.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberProblem {
+    /// It is no picture that can be decoded.
+    #[error(transparent)]
+    Picture(PictureError),
+    /// The shard could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// Above the size limit; it was not read.
+    #[error("found {bytes} bytes, at most {limit} are read")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The shard is not the file that was indexed.
+    #[error("the shard has changed since this run indexed it")]
+    Changed,
+}
+
 /// One dataset without a usable pair or picture: what was looked for and found, and what may help.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NothingFound {
@@ -155,7 +208,14 @@ impl DataError {
             }
             DataError::NoClasses(problem) => problem.hints.clone(),
             DataError::Several(errors) => errors.iter().flat_map(DataError::hints).collect(),
-            DataError::Picture { problem, .. } => problem.hint().into_iter().collect(),
+            DataError::Picture { problem, .. }
+            | DataError::Member { problem: MemberProblem::Picture(problem), .. } => {
+                problem.hint().into_iter().collect()
+            }
+            DataError::Archive { hint, .. } => hint.clone().into_iter().collect(),
+            DataError::NoCache { .. } => {
+                vec!["set HEARTH_CACHE to a folder with room for it".to_owned()]
+            }
             DataError::TooManyUnreadable { count, total, key, .. } => vec![format!(
                 "repair or remove these files, or set `{key}` to {} or more",
                 (*count as f64 / *total as f64 * 1000.0).ceil() / 1000.0
@@ -166,14 +226,18 @@ impl DataError {
 
     /// True where another sample may well be readable.
     pub fn is_of_one_sample(&self) -> bool {
-        matches!(
-            self,
-            DataError::Unreadable { .. }
-                | DataError::TooLarge { .. }
-                | DataError::Picture { .. }
-                | DataError::NotUtf8 { .. }
-                | DataError::Sample { .. }
-        )
+        // A shard that was changed is wrong as a whole.
+        let changed = matches!(self, DataError::Member { problem: MemberProblem::Changed, .. });
+        !changed
+            && matches!(
+                self,
+                DataError::Unreadable { .. }
+                    | DataError::TooLarge { .. }
+                    | DataError::Picture { .. }
+                    | DataError::Member { .. }
+                    | DataError::NotUtf8 { .. }
+                    | DataError::Sample { .. }
+            )
     }
 
     /// One error from one or more; `None` from none.

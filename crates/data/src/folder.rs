@@ -1,5 +1,6 @@
 //! Looking into folders: sorted names, which of them are pictures, what lies one level lower.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -53,6 +54,32 @@ pub(crate) fn list(path: &Path) -> Result<Folder, DataError> {
     sort(&mut folder.files);
     sort(&mut folder.folders);
     Ok(folder)
+}
+
+/// All files below a folder, sorted. A linked folder is entered too, but no folder twice: links may form
+/// loops. Links wait until the real folders are done, so that these keep their own paths.
+pub(crate) fn files_below(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
+    let mut entered = HashSet::new();
+    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
+        let Folder { files, folders } = list(&path)?;
+        let real = fs::canonicalize(&path)
+            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
+        if !entered.insert(real) {
+            continue;
+        }
+        found.extend(files);
+        for folder in folders {
+            if folder.is_symlink() {
+                links.insert(folder);
+            } else {
+                open.push(folder);
+            }
+        }
+    }
+    sort(&mut found);
+    Ok(found)
 }
 
 /// Sorts as Python sorts the same paths as text, which differs from comparing folder by folder.

@@ -1,12 +1,10 @@
 //! What inference embeds: pictures of folders and lists, prompts of a text file.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::captions::read_list;
 use crate::error::{DataError, NAMED, NothingFound};
-use crate::folder::{self, Folder, LOOKED_FOR};
+use crate::folder::{self, LOOKED_FOR};
 use crate::text;
 
 /// A folder of pictures to embed.
@@ -87,28 +85,8 @@ fn nothing(source: &PictureSource) -> NothingFound {
     NothingFound { found, hints: Vec::new() }
 }
 
-/// All files below a folder. A linked folder is entered too, but no folder twice: links may form
-/// loops. Links wait until the real folders are done, so that these keep their own paths.
+/// The pictures below a folder, linked folders included.
 fn walk(root: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
-    let mut entered = HashSet::new();
-    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
-        let Folder { files, folders } = folder::list(&path)?;
-        let real = fs::canonicalize(&path)
-            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
-        if !entered.insert(real) {
-            continue;
-        }
-        found.extend(files.into_iter().filter(|file| folder::is_picture(file)));
-        for folder in folders {
-            if folder.is_symlink() {
-                links.insert(folder);
-            } else {
-                open.push(folder);
-            }
-        }
-    }
-    folder::sort(&mut found);
-    Ok(found)
+    let files = folder::files_below(root)?;
+    Ok(files.into_iter().filter(|file| folder::is_picture(file)).collect())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, outside of them")]
 
 mod it {
+    mod archives;
     mod classes;
     mod draws;
     mod fixtures;
@@ -11,6 +12,8 @@ mod it {
     mod loading;
     mod patches;
     mod pictures;
+    mod remote;
     mod robust;
+    mod shards;
     mod texts;
 }

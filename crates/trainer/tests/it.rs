@@ -12,6 +12,7 @@ mod it {
     mod pytorch;
     pub(crate) mod session;
     pub(crate) mod shapes;
+    mod shards;
     mod spec_file;
     mod towers;
     mod training;

@@ -3,7 +3,13 @@
 use std::{fs, path::Path, sync::OnceLock};
 
 use anyhow::Result;
-use hearth_data::captions::{self, PairSource};
+use hearth_data::{
+    cache::Cache,
+    captions::{Captions, PairSource},
+    pairs::{Missing, Place, Reading, Source, read_pairs},
+    random::Key,
+    work::Unwatched,
+};
 
 use super::scratch;
 
@@ -60,15 +66,30 @@ pub(super) fn read(input: &[u8]) {
             caption_dir: None,
             caption_file_suffix: suffix.to_owned(),
         };
-        match captions::read_pairs(std::slice::from_ref(&source)) {
-            Ok(pairs) => {
-                // Text comes from the file: nothing is repeated or made up.
-                let held: usize = pairs.pairs.iter().map(|pair| pair.caption.len()).sum();
-                assert!(held <= input.len(), "{held} bytes of captions out of {}", input.len());
-                assert!(pairs.pairs.iter().all(|pair| pair.image.starts_with(folder)));
-            }
-            Err(error) => assert!(!error.to_string().is_empty()),
+        let source = Source::Folder(source);
+        for captions in [Captions::Whole, Captions::All] {
+            check(std::slice::from_ref(&source), captions, input.len());
         }
+    }
+}
+
+fn check(sources: &[Source], captions: Captions, bytes: usize) {
+    let cache = Cache::at(&folder().join("a.png"));
+    let missing = Missing::IsAnError;
+    let reading = Reading { captions, cache: &cache, missing, watch: &Unwatched };
+    match read_pairs(sources, &reading) {
+        Ok(pairs) => {
+            // Text comes from the file: nothing is repeated or made up.
+            let text = |caption: &hearth_data::pairs::Caption| {
+                caption.text(&Key::new(0)).expect("a caption of a file").len()
+            };
+            let held: usize = pairs.pairs.iter().map(|pair| text(&pair.caption)).sum();
+            assert!(held <= bytes, "{held} bytes of captions out of {bytes}");
+            let inside =
+                |place: &Place| matches!(place, Place::File(path) if path.starts_with(folder()));
+            assert!(pairs.pairs.iter().all(|pair| inside(&pair.image)));
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 

@@ -7,13 +7,17 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result};
 use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
-use hearth_data::decode::{Limits, Reading, decode_as};
+use hearth_data::cache::Cache;
+use hearth_data::captions::Captions;
+use hearth_data::decode::{self, Limits, decode_as};
+use hearth_data::pairs::{Missing, Place, Reading, Source, read_pairs};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
+use hearth_data::work::Unwatched;
 use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{captions, hub, parts, pickles, png, riff, scratch, traps::TRAPS};
+use super::{captions, hub, parts, pickles, png, riff, scratch, tars, traps::TRAPS};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -30,7 +34,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     Target { name: "specs", seeds: specs, words: YAML_WORDS, repair: as_is, run: read_spec },
     Target {
         name: "overrides",
@@ -40,6 +44,13 @@ pub const ALL: [Target; 10] = [
         run: read_overrides,
     },
     Target { name: "lists", seeds: lists, words: LIST_WORDS, repair: as_is, run: read_lists },
+    Target {
+        name: "tars",
+        seeds: tars::seeds,
+        words: tars::WORDS,
+        repair: tars::repair,
+        run: tars::read,
+    },
     Target { name: "tokenizer", seeds: texts, words: TEXT_WORDS, repair: as_is, run: encode_text },
     Target { name: "images", seeds: images, words: &[], repair: repair_image, run: decode_image },
     Target { name: "weights", seeds: headers, words: JSON_WORDS, repair: as_is, run: read_header },
@@ -258,8 +269,19 @@ fn read_lists(input: &[u8]) {
     };
     for list in [None, Some(list.clone())] {
         source.image_list_file = list;
-        match pairs::read_pairs(std::slice::from_ref(&source)) {
-            Ok(pairs) => assert!(pairs.pairs.iter().all(|pair| pair.image.starts_with(folder))),
+        let cache = Cache::at(&folder.join("a.png"));
+        let reading = Reading {
+            captions: Captions::All,
+            cache: &cache,
+            missing: Missing::IsAnError,
+            watch: &Unwatched,
+        };
+        match read_pairs(&[Source::Folder(source.clone())], &reading) {
+            Ok(pairs) => {
+                let inside =
+                    |place: &Place| matches!(place, Place::File(path) if path.starts_with(folder));
+                assert!(pairs.pairs.iter().all(|pair| inside(&pair.image)));
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -352,7 +374,7 @@ fn repair_image(input: &mut Vec<u8>) {
 
 fn decode_image(input: &[u8]) {
     let limits = Limits { bytes: 1 << 20, side: 4096, pixels: 1 << 20 };
-    match decode_as(input, &Reading { limits, upright: true }) {
+    match decode_as(input, &decode::Reading { limits, upright: true }) {
         Ok(decoded) => {
             let picture = decoded.picture;
             let size = u64::from(picture.width) * u64::from(picture.height);

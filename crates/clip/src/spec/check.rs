@@ -6,7 +6,10 @@ use hearth_spec::{
 };
 use hearth_weights::hub::HubName;
 
-use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, partial, zero_shot};
+use super::{
+    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, partial,
+    zero_shot,
+};
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -106,11 +109,7 @@ fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
 
 fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let common = &spec.train.common;
-    if spec.dataset.train.datasets.is_empty() {
-        checks
-            .refuse("dataset.train.datasets", "no training data configured")
-            .hint(example("dataset.train.datasets"));
-    }
+    training_data(checks, spec);
     if spec.dataset.val.datasets.is_empty() {
         checks
             .warn(
@@ -134,6 +133,48 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
         ("train.resume_training_checkpoint_path", &common.resume_training_checkpoint_path),
     ] {
         weights(checks, key, path.as_deref());
+    }
+}
+
+/// Folders or shards are named, as `dataset.train.type` says.
+fn training_data(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let (train, wds) = (&spec.dataset.train, &spec.dataset.train.wds);
+    let is_remote = |root: &str| root.contains("://");
+    match train.kind {
+        TrainSource::Custom if train.datasets.is_empty() => {
+            checks.refuse("dataset.train.datasets", "no training data configured");
+            if wds.root_dir.is_some() || wds.shard_list_file.is_some() {
+                checks.hint(
+                    "to train on the shards of `dataset.train.wds`, set `dataset.train.type: wds`",
+                );
+            } else {
+                checks.hint(example("dataset.train.datasets"));
+            }
+        }
+        TrainSource::Custom => {}
+        TrainSource::Wds => {
+            if !train.datasets.is_empty() {
+                checks.warn(
+                    "dataset.train.datasets",
+                    "not read: `dataset.train.type` is `wds`, which takes `dataset.train.wds`",
+                );
+            }
+            match (&wds.shard_list_file, &wds.root_dir) {
+                (None, None) => {
+                    let message = "no training data configured: `root_dir` or `shard_list_file` must be given";
+                    checks.refuse("dataset.train.wds", message).hint(
+                        "add `dataset.train.wds.root_dir=FOLDER`, which is searched for `*.tar`",
+                    );
+                }
+                (None, Some(root)) if is_remote(root) => {
+                    let key = "dataset.train.wds.root_dir";
+                    checks
+                        .error(key, "an address", "a folder: an address cannot be searched for shards")
+                        .hint("name the shards in `dataset.train.wds.shard_list_file`; the address may stay");
+                }
+                _ => {}
+            }
+        }
     }
 }
 

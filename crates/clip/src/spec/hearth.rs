@@ -7,7 +7,7 @@ use super::ZeroShotSpec;
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
-        /// How pictures are read, in every data set and action.
+        /// How pictures and captions are read, in every data set and action.
         dataset: HearthDatasetSpec,
         /// Files of the model.
         model: HearthModelSpec,
@@ -32,11 +32,35 @@ block! {
     /// How pictures are read, in every data set and action. These keys describe the data, not the model: checkpoints
     /// do not carry them.
     pub struct HearthDatasetSpec {
+        /// Training data.
+        train: HearthTrainDataSpec,
         /// Whether pictures are turned as their EXIF data asks: photographs of telephones often lie on their side.
         exif_orientation: ExifOrientation = ExifOrientation::Ignore,
         /// Part of a data set, 0 to 1, whose pictures or captions may be unreadable. They are named once and left out:
         /// their batch is smaller by them. One more ends the run. `inference` leaves out whatever it cannot read.
         max_unreadable: f64 = 0.0 => min(0.0), max(1.0),
+    }
+}
+
+options! {
+    /// Which of the captions of a picture make pairs.
+    pub enum CaptionChoice {
+        /// The first.
+        First = "first",
+        /// Every one, each as a pair with the picture.
+        All = "all",
+        /// One, drawn anew for each epoch.
+        Random = "random",
+    }
+}
+
+block! {
+    /// Training data.
+    pub struct HearthTrainDataSpec {
+        /// Which captions are taken where a picture has several: lines of its text, or the list in a JSON file
+        /// (`{"captions": [..]}`, `{"caption": ".."}` or a plain list), which counts first. Validation takes the
+        /// first one then. Not set is TAO's rule: the whole text is one caption.
+        captions: Option<CaptionChoice>,
     }
 }
 

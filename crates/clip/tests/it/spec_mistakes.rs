@@ -502,11 +502,39 @@ fn datasets_as_a_mapping() {
 
 #[test]
 fn webdataset_shards() {
-    assert_snapshot!(train(&["dataset.train.type=wds", "dataset.train.wds.root_dir=/shards"]), @"
-    error: override `dataset.train.type=wds`: found `wds`, needed `custom`: shards are not in this release
-      = hint: unpack them into folders of pictures and captions
+    let wds = "dataset.train.type=wds";
+    let folder = "dataset.train.wds.root_dir=/shards";
+    assert_eq!(train(&[wds, folder, "dataset.train.datasets=[]"]), "");
+    assert_snapshot!(train(&[wds, folder]), @"
+    warning: clip.yaml:7:5: `dataset.train.datasets`: not read: `dataset.train.type` is `wds`, which takes `dataset.train.wds`
+      |
+    7 |     datasets:
+      |     ^^^^^^^^
     ");
-    assert_eq!(train(&["dataset.train.wds.root_dir=/shards"]), "");
+    assert_snapshot!(train(&[wds, "dataset.train.datasets=[]"]), @"
+    error: clip.yaml:6:3: `dataset.train.wds`: no training data configured: `root_dir` or `shard_list_file` must be given
+      |
+    6 |   train:
+      |   ^^^^^
+      = hint: add `dataset.train.wds.root_dir=FOLDER`, which is searched for `*.tar`
+    ");
+    assert_snapshot!(train(&[folder, "dataset.train.datasets=[]"]), @"
+    error: override `dataset.train.datasets=[]`: no training data configured
+      = hint: to train on the shards of `dataset.train.wds`, set `dataset.train.type: wds`
+    ");
+    let address = "dataset.train.wds.root_dir=s3://bucket/train";
+    assert_snapshot!(train(&[wds, address, "dataset.train.datasets=[]"]), @"
+    error: override `dataset.train.wds.root_dir=s3://bucket/train`: found an address, needed a folder: an address cannot be searched for shards
+      = hint: name the shards in `dataset.train.wds.shard_list_file`; the address may stay
+    ");
+    assert_eq!(
+        train(&[wds, address, "dataset.train.wds.shard_list_file=l", "dataset.train.datasets=[]"]),
+        ""
+    );
+    assert_eq!(train(&[folder]), "");
+    assert_snapshot!(train(&["hearth.dataset.train.captions=every"]), @"
+    error: override `hearth.dataset.train.captions=every`: found `every`, needed `first`, `all` or `random`
+    ");
 }
 
 // Inference and evaluation.

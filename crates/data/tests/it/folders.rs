@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hearth_data::DataError;
-use hearth_data::captions::{PairSource, Pairs, parse_list, read_pairs, read_readable_pairs};
+use hearth_data::cache::Cache;
+use hearth_data::captions::{Captions, PairSource, parse_list};
 use hearth_data::inputs::{PictureSource, pictures, prompts};
+use hearth_data::pairs::{self, Missing, Pair, Pairs, Reading, Source};
+use hearth_data::random::Key;
+use hearth_data::work::Unwatched;
 use tempfile::TempDir;
 
 /// A folder with files; their content is their name unless there is a `=`.
@@ -33,10 +37,35 @@ fn source(folder: &TempDir, image_dir: &str) -> PairSource {
     }
 }
 
+/// By TAO's rule for captions.
+fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_pairs_by(Captions::Whole, sources)
+}
+
+fn read_pairs_by(captions: Captions, sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_with(captions, Missing::IsAnError, sources)
+}
+
+fn read_readable_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_with(Captions::Whole, Missing::IsLeftOut, sources)
+}
+
+fn read_with(
+    captions: Captions,
+    missing: Missing,
+    sources: &[PairSource],
+) -> Result<Pairs, DataError> {
+    let sources: Vec<Source> = sources.iter().cloned().map(Source::Folder).collect();
+    let cache = Cache::at(Path::new("/nowhere"));
+    pairs::read_pairs(&sources, &Reading { captions, cache: &cache, missing, watch: &Unwatched })
+}
+
 /// `name=caption` of each pair, names relative to the folder.
 fn shown(folder: &TempDir, pairs: &Pairs) -> Vec<String> {
-    let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().display().to_string();
-    pairs.pairs.iter().map(|pair| format!("{}={}", name(&pair.image), pair.caption)).collect()
+    let root = format!("{}/", folder.path().display());
+    let caption = |pair: &Pair| pair.caption.text(&Key::new(0)).unwrap().into_owned();
+    let line = |pair: &Pair| format!("{}={}", pair.image, caption(pair)).replace(&root, "");
+    pairs.pairs.iter().map(line).collect()
 }
 
 /// A message without the temporary folder's name.
@@ -430,4 +459,57 @@ fn prompts_are_lines() {
     assert_eq!(text(&folder, error), "DIR/none.txt: found no prompt, needed one per line");
     let error = prompts(&folder.path().join("absent.txt")).unwrap_err();
     assert!(text(&folder, error).starts_with("DIR/absent.txt: cannot be read: No such file"));
+}
+
+#[test]
+fn several_captions_are_lines_or_json() {
+    let folder = folder(&[
+        "a.jpg",
+        "a.txt= one\r\n\n two ",
+        "a.json={\"captions\": [\"uno\", \" due\", \"tre\"]}",
+        "b.png",
+        "b.txt=three",
+        "b.json={\"caption\": \"quattro\"}",
+        "c.png",
+        "c.txt=\n",
+        "c.json={\"width\": 3}",
+    ]);
+    let read = |captions, suffix: &str| {
+        let mut source = source(&folder, "");
+        source.caption_file_suffix = suffix.to_owned();
+        read_pairs_by(captions, &[source]).unwrap()
+    };
+    for (captions, suffix, expected) in [
+        (Captions::Whole, ".txt", "a.jpg= one\r\n\n two|b.png=three|c.png="),
+        (Captions::First, ".txt", "a.jpg=one|b.png=three"),
+        (Captions::All, ".txt", "a.jpg=one|a.jpg=two|b.png=three"),
+        (Captions::Whole, ".json", "a.jpg=uno|b.png=quattro"),
+        (Captions::First, ".json", "a.jpg=uno|b.png=quattro"),
+        (Captions::All, ".json", "a.jpg=uno|a.jpg=due|a.jpg=tre|b.png=quattro"),
+    ] {
+        let pairs = read(captions, suffix);
+        let expected = expected.replace("= one", "=one");
+        assert_eq!(shown(&folder, &pairs).join("|"), expected, "{captions:?} {suffix}");
+    }
+    let warnings = read(Captions::All, ".txt").warnings;
+    assert_eq!(
+        text(&folder, &warnings[0]),
+        "DIR/: 1 pictures are left out, their files hold no caption, first `DIR/c.txt`"
+    );
+
+    let random = read(Captions::Random, ".json");
+    assert_eq!(random.pairs.len(), 2);
+    let drawn = |epoch| random.pairs[0].caption.text(&Key::new(1).at(epoch)).unwrap().into_owned();
+    assert_eq!(drawn(7), drawn(7));
+    let mut all: Vec<String> = (0..50).map(drawn).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all, ["due", "tre", "uno"]);
+
+    fs::write(folder.path().join("b.json"), "{\"captions\":").unwrap();
+    let mut source = source(&folder, "");
+    source.caption_file_suffix = ".json".to_owned();
+    let message = text(&folder, read_pairs_by(Captions::All, &[source]).unwrap_err());
+    let expected = "DIR/: 1 captions cannot be read: DIR/b.json: found broken JSON: ";
+    assert!(message.starts_with(expected), "{message}");
 }

@@ -10,9 +10,12 @@ use std::{
 
 use hearth_weights::WeightsFile;
 
-use super::{session::run, shapes::workspace};
+use super::{
+    session::{CACHE, run},
+    shapes::workspace,
+};
 
-const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
+pub(crate) const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
 
 #[track_caller]
 pub(crate) fn succeed(folder: &Path, arguments: &[&str]) -> String {
@@ -34,6 +37,7 @@ pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_trainer"))
         .current_dir(folder)
         .args(arguments)
+        .env("HEARTH_CACHE", folder.join(CACHE))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
