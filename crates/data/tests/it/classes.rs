@@ -187,21 +187,21 @@ fn folders_at_another_level_are_proposed() {
         (
             &too_low,
             [
-                "no classes found: `DIR/images`: 1 pictures (*.jpg, *.jpeg, *.png) and no folders",
+                "no classes found: `DIR/images`: 1 pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case) and no folders",
                 "hint: the folder is one class of several: set `image_dir: DIR`",
             ],
         ),
         (
             &["images/notes.md"],
             [
-                "no classes found: `DIR/images`: neither folders nor pictures (*.jpg, *.jpeg, *.png)",
+                "no classes found: `DIR/images`: neither folders nor pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
                 usual,
             ],
         ),
         (
             &["images/a/", "images/b/"],
             [
-                "no classes found: `DIR/images`: no pictures (*.jpg, *.jpeg, *.png) of its 2 classes",
+                "no classes found: `DIR/images`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case) of its 2 classes",
                 usual,
             ],
         ),
