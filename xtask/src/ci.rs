@@ -26,6 +26,11 @@ pub fn run(tested: bool) -> Result<()> {
         "cargo",
         &[&["clippy", "--release", "--workspace", "--all-targets"][..], &lints].concat(),
     )?;
+    // What only this feature compiles; the crate has no Burn below it.
+    process::run(
+        "cargo",
+        &["test", "--release", "-p", "hearth-data", "--features", "s3", "--test", "it"],
+    )?;
     step("fuzz", || fuzz::run(&fuzz::Session::new(None, FUZZ_TIME), None))
 }
 

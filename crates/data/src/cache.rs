@@ -41,6 +41,11 @@ impl Cache {
         Cache { root: Some(root.to_owned()) }
     }
 
+    /// The folder, whether it is there or not; nothing where the environment names none.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
     /// The folder for one kind of thing, made if it is not there.
     pub(crate) fn folder(&self, kind: &str) -> io::Result<PathBuf> {
         let Some(root) = &self.root else {

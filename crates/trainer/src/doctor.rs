@@ -6,6 +6,7 @@ use std::{
     thread,
 };
 
+use hearth_data::cache::Cache;
 use hearth_engine::DEVICES;
 
 /// One aligned line per fact.
@@ -22,6 +23,7 @@ pub(crate) fn report() -> String {
     lines.push(fact("memory", memory()));
     lines.push(fact("disk", disk()));
     lines.push(fact("hub cache", hub_cache()));
+    lines.push(fact("data cache", data_cache()));
     lines.join("\n")
 }
 
@@ -96,6 +98,16 @@ fn free_bytes(folder: &Path) -> Option<u64> {
 #[cfg(not(unix))]
 fn free_bytes(_folder: &Path) -> Option<u64> {
     None
+}
+
+/// Where indexes of shards and unpacked archives lie.
+fn data_cache() -> String {
+    let cache = Cache::from_environment(&|name| env::var_os(name));
+    match cache.root() {
+        None => "none: neither HEARTH_CACHE nor HOME is set".to_owned(),
+        Some(folder) if folder.is_dir() => folder.display().to_string(),
+        Some(folder) => format!("{}: not there", folder.display()),
+    }
 }
 
 /// Where models of Hugging Face lie when they were fetched before; only looked at.

@@ -118,7 +118,8 @@ fn the_doctor_names_what_matters() {
         .map_while(|line| line.get(..12).map(str::trim_end))
         .filter(|name| !["avx2", "fma", "avx512f"].contains(name))
         .collect();
-    let expected = ["version", "devices", "processor", "cores", "memory", "disk", "hub cache"];
+    let expected =
+        ["version", "devices", "processor", "cores", "memory", "disk", "hub cache", "data cache"];
     assert_eq!(names[..7], expected, "{report}");
 }
 
