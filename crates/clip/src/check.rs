@@ -19,7 +19,7 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
     let setup = Setup::new(document, &spec, spec.weights(Action::Train), run)?;
     let peft = Peft::of(document, &spec, &setup)?;
-    let data = training_data(document, &spec, &setup, run)?;
+    let data = training_data(document, &spec, &setup, &peft, run)?;
     data.check_pictures(run)?;
     let validation = validation_data(&spec, &setup, run)?;
     if let Some(validation) = &validation {

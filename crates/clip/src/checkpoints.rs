@@ -50,7 +50,11 @@ impl Kept {
         )
         .with_beside(save_beside(peft, spec));
         match spec.hearth.train.checkpoint_format {
-            CheckpointFormat::Safetensors => checkpoints,
+            CheckpointFormat::Safetensors => {
+                // Of a run that began with twins: it would go on naming an old model.
+                let _ = fs::remove_file(run.results.join(format!("{LATEST}.pth")));
+                checkpoints
+            }
             CheckpointFormat::Pth => {
                 let twin =
                     |model: &Clip, path: &Path| save_pth(&merged(model), path, layout, metadata);

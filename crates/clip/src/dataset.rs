@@ -14,7 +14,7 @@ use hearth_data::{
     random::Key,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
-    transform::{Augmentation, PictureRecipe},
+    transform::{Augmentation, PictureRecipe, ResizeMode},
     unreadable::Unreadable,
 };
 use hearth_engine::{BatchIter, Batches, Run};
@@ -138,7 +138,7 @@ impl CaptionedPictures {
 }
 
 impl TrainBatches {
-    /// Steps of `global_batch` pairs, each in `micro_batches` parts that differ by one pair at most.
+    /// Steps of `global_batch` pairs, each in at most `micro_batches` parts; the last part may be smaller.
     pub(crate) fn new(
         dataset: CaptionedPictures,
         threads: usize,
@@ -170,10 +170,30 @@ impl TrainBatches {
         check_pictures(self.source.dataset(), run)
     }
 
+    /// The most patches of a picture, where there is a budget.
+    pub(crate) fn patch_budget(&self) -> Option<u32> {
+        match self.source.dataset().picture.resize {
+            ResizeMode::PatchBudget { budget, .. } => Some(budget),
+            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => None,
+        }
+    }
+
+    /// Whether each picture sees a random part of the position table.
+    pub(crate) fn position_crops(&self) -> bool {
+        self.source.dataset().position_crops
+    }
+
+    /// Whether pictures are changed at random.
+    pub(crate) fn augments(&self) -> bool {
+        self.source.dataset().augmentation.is_some()
+    }
+
     /// Leaves out what an earlier part of the run found unreadable.
     pub(crate) fn restore(&self, unreadable: &[usize]) {
         let dataset = self.source.dataset();
-        dataset.unreadable.restore(unreadable, |index| dataset.name(index));
+        let known: Vec<usize> =
+            unreadable.iter().copied().filter(|index| *index < dataset.len()).collect();
+        dataset.unreadable.restore(&known, |index| dataset.name(index));
     }
 
     /// SHA-256 over names and captions, in order, without folders: the same data elsewhere is the
@@ -343,16 +363,15 @@ impl Source {
 /// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded. A
 /// picture of several pairs, which then follow each other, is decoded once.
 fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataError> {
-    let read = |(at, Pair { image, .. }): (usize, &Pair)| {
-        if at > 0 && dataset.pairs[at - 1].image == *image {
-            return Ok(Orientation::UPRIGHT);
-        }
+    let repeats = |at: usize| at > 0 && dataset.pairs[at - 1].image == dataset.pairs[at].image;
+    let read = |Pair { image, .. }: &Pair| {
         let bytes = image.read(dataset.reading.limits.bytes)?;
         let decoded = decode_as(&bytes, &dataset.reading);
         decoded.map(|decoded| decoded.orientation).map_err(|problem| image.refuse(problem))
     };
+    let first: Vec<usize> = (0..dataset.pairs.len()).filter(|at| !repeats(*at)).collect();
     let found: Vec<Result<Orientation, DataError>> =
-        dataset.pairs.par_iter().enumerate().map(read).collect();
+        first.par_iter().map(|at| read(&dataset.pairs[*at])).collect();
     let is_turned = |found: &&Result<Orientation, DataError>| {
         found.as_ref().is_ok_and(|orientation| *orientation != Orientation::UPRIGHT)
     };
@@ -361,9 +380,17 @@ fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataErro
         turned => run.warn(&ignored_orientation(turned, &found.len().to_string())),
     }
     let mut refused = Vec::new();
-    for (index, found) in found.into_iter().enumerate() {
-        if let Err(error) = found {
-            refused.extend(dataset.unreadable.leave_out(index, error).err());
+    for (index, found) in first.into_iter().zip(found) {
+        let Err(error) = found else { continue };
+        match dataset.unreadable.leave_out(index, error) {
+            Err(error) => refused.push(error),
+            // Its other pairs are lost with it.
+            Ok(()) => {
+                for at in (index + 1..dataset.pairs.len()).take_while(|at| repeats(*at)) {
+                    let Err(error) = read(&dataset.pairs[at]) else { break };
+                    refused.extend(dataset.unreadable.leave_out(at, error).err());
+                }
+            }
         }
     }
     dataset.unreadable.take_news().iter().for_each(|news| run.warn(news));

@@ -55,6 +55,11 @@ pub struct Peft {
 }
 
 impl Peft {
+    /// Everything is trained.
+    pub(crate) fn whole() -> Self {
+        Self { vision: Adaptation::Full, text: Adaptation::Full, calibration: true }
+    }
+
     /// What a spec asks for, or why a model of this type cannot have it.
     pub(crate) fn of(
         document: &Document,

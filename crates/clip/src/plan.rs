@@ -16,7 +16,7 @@ use crate::{
     error::ClipError,
     peft::Peft,
     retrieval::METRICS,
-    spec::{ClipSpec, ExifOrientation, RegularizationSpec, Scheduler, TrainSpec},
+    spec::{AugmentationSpec, ClipSpec, ExifOrientation, RegularizationSpec, Scheduler, TrainSpec},
     task::Rates,
 };
 
@@ -122,7 +122,12 @@ pub(crate) fn best(
 }
 
 /// What has to be equal for a checkpoint to be continued exactly.
-pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches, peft: &Peft) -> Fingerprint {
+pub(crate) fn fingerprint(
+    spec: &ClipSpec,
+    data: &TrainBatches,
+    peft: &Peft,
+    seed: u64,
+) -> Fingerprint {
     let text = |value: &dyn ToString| value.to_string();
     let mut fingerprint: Fingerprint = [
         ("the training data", data.digest()),
@@ -142,8 +147,21 @@ pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches, peft: &Peft) -> 
     if let Some(captions) = spec.hearth.dataset.train.captions {
         add("`hearth.dataset.train.captions`", text(&captions));
     }
-    if spec.peft.enabled {
-        add("`peft`", peft.to_string());
+    if let Some(budget) = data.patch_budget() {
+        add("`hearth.model.max_num_patches`", text(&budget));
+    }
+    if data.position_crops() {
+        add("`hearth.train.position_crops`", text(&true));
+    }
+    let defaults = AugmentationSpec::default();
+    if data.augments() && spec.dataset.augmentation != defaults {
+        add("`dataset.augmentation`", format!("{:?}", spec.dataset.augmentation));
+    }
+    if *peft != Peft::whole() {
+        add("what is trained", peft.to_string());
+    }
+    if peft.drops() {
+        add("`train.seed`", text(&seed));
     }
     if spec.train.triplet_loss_weight > 0.0 {
         let TrainSpec { triplet_loss_weight, triplet_margin, .. } = &spec.train;

@@ -174,6 +174,31 @@ impl RadioNumbers {
         }
     }
 
+    /// Fails on sizes that no such model has: memory is taken by them.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let (trunk, text) = (&self.trunk, &self.text);
+        for (name, found, most) in [
+            ("width", trunk.width, 1 << 16),
+            ("depth", trunk.depth, 1 << 10),
+            ("MLP width", trunk.mlp_width, 1 << 18),
+            ("number of class tokens", trunk.class_tokens, 1 << 10),
+            ("number of registers", trunk.registers, 1 << 10),
+            ("position table side", trunk.table_side, 1 << 12),
+            ("head width", self.head.hidden, 1 << 18),
+            ("number of head blocks", self.head.inner, 1 << 8),
+            ("head output", self.head.output, 1 << 18),
+            ("vocabulary", text.vocab_size, 1 << 24),
+            ("text width", text.width, 1 << 16),
+            ("text depth", text.depth, 1 << 10),
+            ("text MLP width", text.mlp_width, 1 << 18),
+        ] {
+            if found > most {
+                return Err(format!("the {name} is {found}, at most {most} is a model"));
+            }
+        }
+        Ok(())
+    }
+
     /// The network, for pictures of this side and texts of this length.
     pub(crate) fn config(&self, image_size: usize, context_length: usize) -> ClipConfig {
         let Self { trunk, head, .. } = self;

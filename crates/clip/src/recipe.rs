@@ -18,6 +18,7 @@ use crate::{
     model::ClipConfig,
     radio::RadioNumbers,
     registry::{self, Family},
+    vision::TowerConfig,
 };
 
 /// Metadata keys of a checkpoint.
@@ -93,6 +94,38 @@ impl Recipe {
         }
     }
 
+    /// Fails on what no model of this program has, whatever a file or its arguments say.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.picture.check()?;
+        self.text.check()?;
+        if let Some(numbers) = &self.radio {
+            numbers.check()?;
+        }
+        if (self.family() == Family::Radio) != self.radio.is_some() {
+            return Err(format!(
+                "`{}` and the numbers of C-RADIO exclude each other",
+                self.model_type
+            ));
+        }
+        let Some(config) = self.config() else {
+            return Err(format!("model type `{}` is not in this release", self.model_type));
+        };
+        config.check().map_err(|error| error.to_string())?;
+        let (size, patch) = (self.picture.size as usize, config.vision.patch_size());
+        let fits = match (&config.vision, self.picture.resize) {
+            (TowerConfig::Naflex(_), ResizeMode::PatchBudget { patch: cut, .. }) => {
+                cut as usize == patch
+            }
+            (TowerConfig::Naflex(_), _) | (_, ResizeMode::PatchBudget { .. }) => false,
+            (TowerConfig::Radio(_), _) => size.is_multiple_of(patch),
+            (TowerConfig::Vit(_), _) => true,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!("pictures of {size} pixels do not fit patches of {patch}")),
+        }
+    }
+
     /// One line of JSON, keys in the order of the fields.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a recipe is plain data")
@@ -120,6 +153,7 @@ pub(crate) fn read(file: &WeightsFile) -> Result<Option<(Recipe, Tokenizer)>, Cl
 
     let recipe: Recipe =
         serde_json::from_str(recipe).map_err(|error| damaged(error.to_string()))?;
+    recipe.check().map_err(damaged)?;
     let tokenizer =
         metadata.get(TOKENIZER).ok_or_else(|| damaged(format!("`{TOKENIZER}` is missing")))?;
     let bytes = BASE64.decode(tokenizer).map_err(|error| damaged(error.to_string()))?;

@@ -63,8 +63,14 @@ impl Setup {
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
         let mut text_weights = None;
         let (recipe, tokenizer) = match carried {
-            Some((recipe, tokenizer)) => {
+            Some((mut recipe, tokenizer)) => {
                 agreement::check(document, spec, &recipe, &tokenizer)?;
+                if spec.hearth.model.text_weights.is_some() {
+                    run.notice(
+                        "`hearth.model.text_weights` is not read: the checkpoint holds its text tower",
+                    );
+                }
+                set_budget(document, spec, &mut recipe.picture);
                 (recipe, tokenizer)
             }
             None => {
@@ -139,7 +145,11 @@ impl Setup {
 
     /// Ids beyond the embedding table would read another caption's memory, or panic.
     fn check_vocabulary(&self) -> Result<(), ClipError> {
-        let config = self.recipe.config().ok_or_else(|| self.unknown_type())?;
+        let path =
+            || self.weights.as_ref().map_or_else(PathBuf::new, |file| file.path().to_owned());
+        let wrong = |reason| ClipError::Recipe { path: path(), reason };
+        self.recipe.check().map_err(wrong)?;
+        let config = self.config();
         let (found, needed) = (self.tokenizer.largest_id() as usize, config.text.vocab_size);
         if found < needed {
             return Ok(());
@@ -150,12 +160,6 @@ impl Setup {
             needed,
             model_type: self.recipe.model_type.clone(),
         })
-    }
-
-    fn unknown_type(&self) -> ClipError {
-        let path = self.weights.as_ref().map_or_else(PathBuf::new, |file| file.path().to_owned());
-        let reason = format!("model type `{}` is not in this release", self.recipe.model_type);
-        ClipError::Recipe { path, reason }
     }
 }
 
@@ -226,12 +230,7 @@ fn picture_recipe(
     found: &ModelType,
 ) -> Result<PictureRecipe, ClipError> {
     let mut picture = found.picture.clone();
-    if let ResizeMode::PatchBudget { patch, budget } = &mut picture.resize {
-        if document.is_written("hearth.model.max_num_patches") {
-            *budget = spec.hearth.model.max_num_patches as u32;
-        }
-        picture.size = budget.isqrt() * *patch;
-    }
+    set_budget(document, spec, &mut picture);
     let sized = !matches!(found.config.vision, TowerConfig::Naflex(_));
     if document.is_written("model.image_size") && found.family != Family::SigLip2 && sized {
         let (size, patch) = (spec.model.image_size, found.config.vision.patch_size());
@@ -244,6 +243,16 @@ fn picture_recipe(
         picture.size = size as u32;
     }
     Ok(picture)
+}
+
+/// The spec's number of patches where the type takes any: no weight depends on it.
+fn set_budget(document: &Document, spec: &ClipSpec, picture: &mut PictureRecipe) {
+    if let ResizeMode::PatchBudget { patch, budget } = &mut picture.resize {
+        if document.is_written("hearth.model.max_num_patches") {
+            *budget = spec.hearth.model.max_num_patches as u32;
+        }
+        picture.size = budget.isqrt() * *patch;
+    }
 }
 
 /// The spec's loss.

@@ -21,6 +21,7 @@ use hearth_spec::Document;
 use crate::{
     dataset::{CaptionedPictures, EvalBatches, TrainBatches},
     error::ClipError,
+    peft::{Adaptation, Peft},
     registry::Family,
     setup::Setup,
     spec::{CaptionChoice, ClipSpec, PathBlock, TrainSource, WdsSpec},
@@ -32,6 +33,7 @@ pub(crate) fn training_data(
     document: &Document,
     spec: &ClipSpec,
     setup: &Setup,
+    peft: &Peft,
     run: &Run,
 ) -> Result<TrainBatches, ClipError> {
     let train = &spec.dataset.train;
@@ -64,7 +66,7 @@ pub(crate) fn training_data(
     dataset.augmentation = augmentation(document, spec, setup, run);
     dataset.position_crops = setup.family() == Family::Radio
         && spec.hearth.train.position_crops
-        && !spec.model.freeze_vision_encoder;
+        && peft.vision != Adaptation::Frozen;
     let micro_batches = devices * spec.hearth.train.micro_batches;
     let seed = spec.dataset.seed as u64;
     Ok(TrainBatches::new(dataset, train.num_workers, seed, global_batch, micro_batches))

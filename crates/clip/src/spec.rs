@@ -80,7 +80,8 @@ block! {
 block! {
     /// The two towers and the text rules.
     pub struct ModelSpec {
-        /// Name of the architecture: `siglip2-*`, `ViT-*-SigLIP-CLIPA-*` (NV-CLIP) or an OpenAI `ViT-*`. It decides
+        /// Name of the architecture: `siglip2-*`, `ViT-*-SigLIP-CLIPA-*` (NV-CLIP), `c-radio_v3-*`, an OpenAI
+        /// `ViT-*` or a built-in `hearth-*`. It decides
         /// tokenizer, text length, picture size and normalisation. Evaluation and inference with a checkpoint of
         /// ours take it from there.
         kind as "type": String = "siglip2-so400m-patch16-256".into() =>
@@ -91,8 +92,8 @@ block! {
         freeze_vision_encoder: bool => known_as(&["freeze_vision", "lock_image"]),
         /// Keeps the weights of the text tower as they are.
         freeze_text_encoder: bool => known_as(&["freeze_text", "lock_text"]),
-        /// Side of the input picture in pixels, a multiple of the patch size. OpenCLIP types only: a SigLIP2 name
-        /// contains its size. Not written, the size of the type's name is used.
+        /// Side of the input picture in pixels, a multiple of the patch size. OpenCLIP and C-RADIO types only: a
+        /// SigLIP2 name contains its size. Not written, the size of the type's name is used.
         image_size: usize = 256 =>
             min(1), template(224), known_as(&["input_size", "img_size"]),
             differs("TAO's default counts for every type, also where the weights have another size"),

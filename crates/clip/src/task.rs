@@ -235,7 +235,7 @@ fn parameter_groups(model: &Clip, rates: Rates) -> Vec<ParameterGroup> {
 /// Differs from TAO, which lets position tables decay: a decayed position is noise, and open_clip,
 /// timm and big_vision exclude them.
 fn decays(name: &str, rank: usize) -> bool {
-    let excluded = ["pos_embed", "positional_embedding", "cls_token"];
+    let excluded = ["pos_embed", "positional_embedding", "cls_token", "cls_token.token"];
     rank >= 2 && !excluded.iter().any(|part| name.ends_with(part))
 }
 
@@ -262,4 +262,25 @@ pub(crate) fn num_trained(model: &Clip) -> usize {
 
 fn values(rows: Tensor<2>) -> Vec<f32> {
     rows.into_data().try_to_vec().expect("embeddings are f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_and_tokens_do_not_decay() {
+        for (name, rank, expected) in [
+            ("visual.blocks.0.mlp.fc1.weight", 2, true),
+            ("visual.attn_pool.latent", 3, true),
+            ("visual.pos_embed", 3, false),
+            ("visual.cls_token", 3, false),
+            ("visual.trunk.patch_generator.pos_embed", 3, false),
+            ("visual.trunk.patch_generator.cls_token.token", 2, false),
+            ("text.positional_embedding", 2, false),
+            ("visual.norm.weight", 1, false),
+        ] {
+            assert_eq!(decays(name, rank), expected, "{name}");
+        }
+    }
 }

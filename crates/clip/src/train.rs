@@ -35,7 +35,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
     let peft = Peft::of(document, &spec, &setup)?;
-    let data = training_data(document, &spec, &setup, run)?;
+    let data = training_data(document, &spec, &setup, &peft, run)?;
     let validation = validation_data(&spec, &setup, run)?;
 
     warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
@@ -48,7 +48,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     } else {
         None
     };
-    let mut fingerprint = fingerprint(&spec, &data, &peft);
+    let mut fingerprint = fingerprint(&spec, &data, &peft, seed);
     fingerprint.extend(initial.as_ref().map(Initial::identity));
     if let Some(checkpoint) = &resumed {
         check_run(checkpoint, &fingerprint)?;

@@ -95,7 +95,16 @@ impl TowerConfig {
             TowerConfig::Naflex(config) => config.check(),
             TowerConfig::Radio(config) => {
                 config.trunk.check()?;
-                config.head.check()
+                config.head.check()?;
+                let (classes, token) = (config.trunk.class_tokens, config.token);
+                if token < classes {
+                    return Ok(());
+                }
+                Err(BackboneError::TooSmall {
+                    what: "class tokens",
+                    value: classes,
+                    minimum: token + 1,
+                })
             }
         }
     }

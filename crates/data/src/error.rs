@@ -216,6 +216,9 @@ impl DataError {
             DataError::NoCache { .. } => {
                 vec!["set HEARTH_CACHE to a folder with room for it".to_owned()]
             }
+            DataError::NothingReadable { .. } => {
+                vec!["repair or remove these files, or make batches larger".to_owned()]
+            }
             DataError::TooManyUnreadable { count, total, key, .. } => vec![format!(
                 "repair or remove these files, or set `{key}` to {} or more",
                 (*count as f64 / *total as f64 * 1000.0).ceil() / 1000.0

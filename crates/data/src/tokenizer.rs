@@ -69,7 +69,8 @@ impl TextRecipe {
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Fails on values that make no sense.
+    pub fn check(&self) -> Result<(), String> {
         let (low, high) = (CONTEXT_LENGTHS.start(), CONTEXT_LENGTHS.end());
         match self.context_length {
             length if CONTEXT_LENGTHS.contains(&length) => Ok(()),

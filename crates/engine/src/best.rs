@@ -60,7 +60,9 @@ impl Best {
     }
 
     pub(crate) fn restore(&self, ranking: Vec<(f64, PathBuf)>) {
-        self.ranking.replace(ranking);
+        // A state may come from elsewhere: it names files of this folder only.
+        let plain = |(_, file): &(f64, PathBuf)| file.file_name() == Some(file.as_os_str());
+        self.ranking.replace(ranking.into_iter().filter(plain).collect());
     }
 
     pub(crate) fn offer(
@@ -78,7 +80,7 @@ impl Best {
         let mut ranking = self.ranking.borrow_mut();
         let place = ranking.iter().position(|(known, _)| self.beats(*value, *known));
         let place = place.unwrap_or(ranking.len());
-        if place >= self.keep || value.is_nan() {
+        if place >= self.keep || !value.is_finite() {
             return Ok(());
         }
 

@@ -7,7 +7,7 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -203,7 +203,10 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         // Continued from the twin, it is the same checkpoint.
         let model = model_file.with_extension("safetensors");
         let model = if model.exists() { model } else { model_file.to_owned() };
-        self.newest.replace(Some(model));
+        // That of another folder is not this run's to replace.
+        if is_in(&model, &self.folder) {
+            self.newest.replace(Some(model));
+        }
         Ok(Restored {
             step: progress.step,
             epoch_loss: progress.epoch_loss,
@@ -227,6 +230,12 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         write(&folder.join(PROGRESS_FILE), &json)?;
         Ok(())
     }
+}
+
+/// Whether `file` lies in `folder`, however either is written.
+fn is_in(file: &Path, folder: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    file.parent().and_then(real).is_some_and(|parent| Some(parent) == real(folder))
 }
 
 /// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.state`.
@@ -269,7 +278,11 @@ fn read_progress(path: &Path) -> Result<Progress, EngineError> {
 }
 
 fn remove_checkpoint(model: &Path) -> Result<(), FileError> {
-    fs::remove_file(model).map_err(FileError::at("remove this file", model))?;
+    match fs::remove_file(model) {
+        // The user was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        done => done.map_err(FileError::at("remove this file", model))?,
+    }
     for folder in [state_folder(model), adapters_folder(model)] {
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))?;

@@ -20,7 +20,7 @@ const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// One file of safetensors or PyTorch, or the shards that an index joins. What they say of their
 /// tensors has been checked in full; values are read by seeking, so that memory holds what was
-/// asked for and nothing else.
+/// asked for and nothing else (and values that were computed, where there are any).
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
@@ -76,7 +76,8 @@ impl WeightsFile {
         for (name, shape, values) in computed {
             let entry = Entry { dtype: Dtype::F32, shape, begin: 0, shard: 0, origin: None };
             assert_eq!(values.len(), entry.len(), "values for `{name}` of shape {:?}", entry.shape);
-            self.entries.insert(name.clone(), entry);
+            let known = self.entries.insert(name.clone(), entry);
+            assert!(known.is_none(), "`{name}` stands in the file too");
             self.computed.insert(name, values);
         }
         self

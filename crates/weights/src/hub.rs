@@ -187,9 +187,9 @@ impl Visit<'_, '_> {
         Err(HubError::Answer { url: address.to_owned(), problem })
     }
 
-    /// What a commit lacks it lacks for ever.
+    /// What a commit lacks it lacks for ever. An answer that names no commit is not the hub's own.
     fn note_lack(&mut self, commit: Option<String>, file: &str) -> Result<(), WeightsError> {
-        let Some(commit) = commit.or_else(|| self.commit.clone()) else { return Ok(()) };
+        let Some(commit) = commit else { return Ok(()) };
         self.commit.get_or_insert_with(|| commit.clone());
         self.repository.note_lack(&commit, file)
     }

@@ -118,5 +118,11 @@ pub(crate) fn text(prefix: &str) -> [KeyMap; 2] {
 
 /// Parts of a text tower's file that are not the text tower.
 pub(crate) fn other_towers() -> Vec<String> {
-    names(&["vision_model.{..}", "visual.{..}", "logit_scale", "logit_bias"])
+    names(&[
+        "vision_model.{..}",
+        "visual.{..}",
+        "visual_projection.weight",
+        "logit_scale",
+        "logit_bias",
+    ])
 }

@@ -34,6 +34,9 @@ pub fn folded(file: WeightsFile) -> Result<WeightsFile, ClipError> {
             return Err(refuse(file.path(), format!("`{name}` has shape {shape:?}, no matrix")));
         };
         let values = fold(&file, stem, columns)?;
+        if file.entry(&format!("{stem}.weight")).is_some() {
+            return Err(refuse(file.path(), format!("it holds `{stem}.weight` twice")));
+        }
         computed.push((format!("{stem}.weight"), shape, values));
     }
     let absorbed: Vec<String> = file
@@ -83,7 +86,9 @@ fn factor(
         Ok(found.into_iter().map(f64::from).collect())
     };
     let v = read("_v")?;
-    let scale = read("scale")?.first().copied().unwrap_or(f64::NAN);
+    let Some(scale) = read("scale")?.first().copied() else {
+        return Err(refuse(file.path(), format!("`{part}.scale` is empty")));
+    };
     if v.len() != columns {
         let found = format!("`{part}._v` has {} values, needed {columns}", v.len());
         return Err(refuse(file.path(), found));

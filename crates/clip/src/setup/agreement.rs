@@ -52,20 +52,14 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The key that decides the input's size: of squares, or of patches.
+/// The side of square pictures. A patch budget may differ: no weight depends on it.
 fn pictures(checks: &mut Checks<'_>, document: &Document, spec: &ClipSpec, recipe: &Recipe) {
-    let (key, found, needed) = match recipe.picture.resize {
-        ResizeMode::PatchBudget { budget, .. } => {
-            ("hearth.model.max_num_patches", spec.hearth.model.max_num_patches, budget)
-        }
-        ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => {
-            ("model.image_size", spec.model.image_size, recipe.picture.size)
-        }
-    };
+    let (key, needed) = ("model.image_size", recipe.picture.size);
+    let flexible = matches!(recipe.picture.resize, ResizeMode::PatchBudget { .. });
     // The name of a SigLIP2 type contains its size, TAO ignores the key.
-    let ignored = key == "model.image_size" && recipe.family() == Family::SigLip2;
-    if document.is_written(key) && found != needed as usize && !ignored {
-        differs(checks, key, found.to_string(), &needed.to_string());
+    let ignored = flexible || recipe.family() == Family::SigLip2;
+    if document.is_written(key) && spec.model.image_size != needed as usize && !ignored {
+        differs(checks, key, spec.model.image_size.to_string(), &needed.to_string());
     }
 }
 

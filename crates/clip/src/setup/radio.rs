@@ -41,7 +41,13 @@ pub(super) fn describe(
     text: Option<&WeightsFile>,
 ) -> Result<(RadioNumbers, Option<[[f64; 3]; 2]>), ClipError> {
     let adaptor = spec.model.adaptor_name.as_deref().and_then(Adaptor::parse);
-    let adaptor = adaptor.unwrap_or(Adaptor::SigLip);
+    let Some(adaptor) = adaptor else {
+        let mut checks = document.check();
+        let needed = "`siglip` or `clip`: this C-RADIO file does not say it";
+        checks.error("model.adaptor_name", "no value", needed);
+        checks.into_result()?;
+        unreachable!("an error was added")
+    };
     let size = spec.model.kind.rsplit('-').next().unwrap_or_default();
     let usual = RadioNumbers::of_type(size, adaptor);
     let Some(weights) = weights else {
@@ -89,7 +95,7 @@ impl Setup {
     ) -> Result<(Clip, Vec<LoadReport>), ClipError> {
         let container = open(weights)?.container(numbers)?;
         let model = self.config().init(device);
-        let calibration = Calibration::of(self.recipe.contrast);
+        let mut calibration = Calibration::of(self.recipe.contrast);
         let Some(text) = &self.text_weights else {
             let options = LoadOptions {
                 fresh: vec!["logit_scale".to_owned(), "logit_bias".to_owned()],
@@ -99,15 +105,19 @@ impl Setup {
             let map = maps::from(&container, numbers.adaptor);
             let (model, report) = load(model, weights, &map, &options)?;
             let fresh = report.fresh.clone();
+            // Newer files of TAO keep it inside the teacher's text tower only.
+            let inside = format!("{}logit_scale", container.text);
+            calibration.logit_scale =
+                logit_scale(weights, &inside)?.unwrap_or(calibration.logit_scale);
             let model = init::draw_some(model, calibration, key, |name| {
                 fresh.iter().any(|fresh| fresh == name)
             });
             return Ok((model, vec![report]));
         };
         let (model, reports) = load_parts(model, [weights, text], &container, numbers.adaptor)?;
-        let mut calibration = calibration;
-        if numbers.adaptor == Adaptor::Clip && text.entry("logit_scale").is_some() {
-            calibration.logit_scale = text.read_f32("logit_scale")?[0];
+        if numbers.adaptor == Adaptor::Clip {
+            let found = logit_scale(text, "logit_scale")?;
+            calibration.logit_scale = found.unwrap_or(calibration.logit_scale);
         }
         let model = init::draw_some(model, calibration, key, |name| name.starts_with("logit_"));
         Ok((model, reports))
@@ -131,6 +141,14 @@ fn load_parts(
     let (text, of_text) = load(TextPart { text: model.text }, text, map, &options)?;
     let model = Clip { visual: vision.visual, text: text.text, ..model };
     Ok((model, vec![of_vision, of_text]))
+}
+
+/// The logarithm of the multiplier, where a file has one of this name.
+fn logit_scale(file: &WeightsFile, name: &str) -> Result<Option<f32>, ClipError> {
+    match file.entry(name) {
+        Some(_) => Ok(file.read_f32(name)?.first().copied()),
+        None => Ok(None),
+    }
 }
 
 fn open(weights: &WeightsFile) -> Result<RadioFile<'_>, ClipError> {

@@ -30,7 +30,8 @@ pub fn check(
     } else {
         unknown_model_type(&mut checks, name, models);
     }
-    adaptor(&mut checks, spec);
+    adaptor(&mut checks, spec, action);
+    weights(&mut checks, "hearth.model.text_weights", spec.hearth.model.text_weights.as_deref());
     match action {
         Action::Train => train(&mut checks, spec),
         Action::Evaluate => evaluate(&mut checks, spec),
@@ -58,12 +59,7 @@ fn results_dir(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
 
 fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
     let name = spec.model.kind.as_str();
-    let from_checkpoint = match action {
-        Action::Train => false,
-        Action::Evaluate => spec.evaluate.checkpoint.is_some(),
-        Action::Inference => spec.inference.checkpoint.is_some(),
-    };
-    if !from_checkpoint && !checks.document().is_written("model.type") {
+    if !from_checkpoint(spec, action) && !checks.document().is_written("model.type") {
         checks
             .warn("model.type", format!("not set, TAO's default `{name}` is used"))
             .hint("TAO's packaged template means `ViT-L-14-SigLIP-CLIPA-224`");
@@ -78,12 +74,22 @@ fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
     }
 }
 
+/// Whether a checkpoint may say what the model is.
+fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
+    match action {
+        Action::Train => false,
+        Action::Evaluate => spec.evaluate.checkpoint.is_some(),
+        Action::Inference => spec.inference.checkpoint.is_some(),
+    }
+}
+
 /// The keys that belong to some types only.
-fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
+fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
     let name = spec.model.kind.as_str();
+    let told = from_checkpoint(spec, action);
     let needed = "`siglip` or `clip` with C-RADIO";
     match spec.model.adaptor_name.as_deref() {
-        None if name.starts_with("c-radio") => {
+        None if name.starts_with("c-radio") && !told => {
             checks.error("model.adaptor_name", "no value", needed);
         }
         Some(adaptor) if name.starts_with("c-radio") && !ADAPTORS.contains(&adaptor) => {
@@ -100,8 +106,9 @@ fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
         ("hearth.model.text_weights", name.starts_with("c-radio"), "C-RADIO types"),
         ("hearth.train.position_crops", name.starts_with("c-radio"), "C-RADIO types"),
         ("hearth.model.max_num_patches", name.ends_with("naflex"), "types that end in `naflex`"),
+        ("model.image_size", name != "hearth-tiny-naflex", "types of one picture size"),
     ] {
-        if !belongs && checks.document().is_written(key) {
+        if !belongs && !told && checks.document().is_written(key) {
             checks.warn(key, format!("not used: it belongs to {types}, not to `{name}`"));
         }
     }

@@ -37,7 +37,8 @@ block! {
         /// Whether pictures are turned as their EXIF data asks: photographs of telephones often lie on their side.
         exif_orientation: ExifOrientation = ExifOrientation::Ignore,
         /// Part of a data set, 0 to 1, whose pictures or captions may be unreadable. They are named once and left out:
-        /// their batch is smaller by them. One more ends the run. `inference` leaves out whatever it cannot read.
+        /// their batch is smaller by them. One more ends the run, and so does a training batch of which nothing is
+        /// left. `inference` leaves out whatever it cannot read.
         max_unreadable: f64 = 0.0 => min(0.0), max(1.0),
     }
 }

@@ -1,6 +1,12 @@
 //! From class folders to the outcome of a classification: prompts, pictures, counts.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use burn::{
     module::Param,
@@ -9,7 +15,7 @@ use burn::{
 use hearth_data::{
     DataError,
     classes::{ByClass, ClassSource, Labelled, read_classes},
-    decode::{Reading, decode_as, read_bytes},
+    decode::{Orientation, Reading, decode_as, read_bytes},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
     sampler::EpochPlan,
@@ -24,6 +30,7 @@ use super::{
     templates,
 };
 use crate::{
+    dataset::ignored_orientation,
     error::ClipError,
     model::Clip,
     pictures::{Pictures, Prepared},
@@ -81,13 +88,23 @@ pub(crate) fn classify(
     }
     let job = Job { spec, model, setup, run };
     let classifier = job.classifier(&prompts)?;
+    let turned = Arc::new(AtomicUsize::new(0));
     let pictures = OfClasses {
         pictures: data.pictures.clone(),
         recipe: setup.recipe.picture.clone(),
         reading,
+        turned: Arc::clone(&turned),
     };
     let tally = job.tally(&data, &classifier, pictures, &unreadable)?;
     unreadable.take_news().iter().for_each(|news| run.warn(news));
+    if unreadable.count() > 0 {
+        let count = unreadable.count();
+        run.notice(&format!("{count} unreadable pictures are left out of the classification"));
+    }
+    match turned.load(Ordering::Relaxed) {
+        0 => {}
+        turned => run.warn(&ignored_orientation(turned, &data.pictures.len().to_string())),
+    }
     Ok(Outcome { data, tally, num_templates: prompts.templates.len() })
 }
 
@@ -213,6 +230,8 @@ struct OfClasses {
     pictures: Vec<Labelled>,
     recipe: PictureRecipe,
     reading: Reading,
+    /// Pictures whose EXIF data asks for a turn that was not made.
+    turned: Arc<AtomicUsize>,
 }
 
 impl OfClasses {
@@ -239,6 +258,8 @@ impl Dataset for OfClasses {
         let decoded = stages
             .time(Stage::Decode, || decode_as(&bytes, &self.reading))
             .map_err(|problem| problem.in_file(path))?;
+        let is_turned = decoded.orientation != Orientation::UPRIGHT;
+        self.turned.fetch_add(usize::from(is_turned), Ordering::Relaxed);
         let prepare = || Prepared::new(&self.recipe, &decoded.picture);
         Ok((index, stages.time(Stage::Transform, prepare)))
     }

@@ -132,7 +132,8 @@ impl PictureRecipe {
         Ok(recipe)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Fails on values that make no sense.
+    pub fn check(&self) -> Result<(), String> {
         if !(1..=LARGEST_SIZE).contains(&self.size) {
             return Err(format!("`size`: found {}, needed 1 to {LARGEST_SIZE}", self.size));
         }

@@ -123,7 +123,7 @@ fn a_killed_training_of_adapters_continues_to_the_same_bytes() {
     // Another rank is another run, and a lost adapter is told.
     let longer = with(&arguments, &["results_dir=killed", "train.num_epochs=7"]);
     let stderr = fail(folder, 4, &with(&longer, &["peft.vision.rank=4"]));
-    assert!(stderr.contains("`peft` was vision lora"), "{stderr}");
+    assert!(stderr.contains("what is trained was vision lora"), "{stderr}");
     fs::remove_file(folder.join("killed").join(format!("{STATE}/adapters.safetensors"))).unwrap();
     let stderr = fail(folder, 4, &longer);
     assert!(stderr.contains("adapters.safetensors"), "{stderr}");

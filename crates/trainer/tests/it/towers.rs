@@ -94,8 +94,16 @@ fn naflex_trains_on_pictures_of_any_shape() {
         assert!((a - b).abs() < 1e-5, "{a} {b}");
     }
 
-    let found = fail(folder, 2, &[&inference[..], &["hearth.model.max_num_patches=9"]].concat());
-    assert!(found.contains("found 9, needed 16, as in the checkpoint"), "{found}");
+    // No weight depends on the budget: another one is another resolution of the same model.
+    succeed(
+        folder,
+        &[&inference[..], &["hearth.model.max_num_patches=9", "results_dir=nine"]].concat(),
+    );
+    let nine = rows(&folder.join("nine/inference/image_embeddings.h5"));
+    assert!(nine.len() == all.len() && nine != all);
+    let resumed = with(&["train.num_epochs=3", "hearth.model.max_num_patches=9"]);
+    let found = fail(folder, 4, &resumed);
+    assert!(found.contains("`hearth.model.max_num_patches`"), "{found}");
 }
 
 fn rows(path: &Path) -> Vec<f32> {
@@ -200,6 +208,17 @@ fn radio_files_that_do_not_fit_are_named() {
     );
     assert!(found.contains("no C-RADIO backbone"), "{found}");
 
+    let config = fs::read_to_string(folder.join("radio/config.json")).unwrap();
+    for (from, to, expected) in [
+        ("\"num_heads\": 4", "\"num_heads\": 7", "multiple of `vision heads`"),
+        ("\"num_heads\": 4", "\"num_heads\": 0", "`vision heads` is 0"),
+        ("\"name\": \"siglip2\",", "\"name\": \"siglip2\", \"token_slot\": 5,", "class tokens"),
+    ] {
+        assert!(config.contains(from), "{from}");
+        fs::write(folder.join("radio/config.json"), config.replace(from, to)).unwrap();
+        let found = fail(folder, 4, &with(&["hearth.model.text_weights=siglip"]));
+        assert!(found.contains(expected), "{to}: {found}");
+    }
     fs::write(folder.join("radio/config.json"), "{}").unwrap();
     let found = fail(folder, 4, &with(&["hearth.model.text_weights=siglip"]));
     assert!(found.contains("how many attention heads"), "{found}");

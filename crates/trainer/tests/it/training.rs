@@ -251,3 +251,21 @@ fn the_best_checkpoint_is_kept_besides_the_periodic_ones() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(folder.join("out").join(FINAL).exists());
 }
+
+#[test]
+fn a_run_that_starts_elsewhere_leaves_the_checkpoint_it_came_from() {
+    let folder = workspace();
+    let folder = folder.path();
+    let keep = [
+        "-e",
+        "spec.yaml",
+        "train.checkpointer.enable_topk=true",
+        "train.checkpointer.replace_periodic=true",
+    ];
+    succeed(folder, &[&keep[..], &["train.num_epochs=1"]].concat());
+    let link = folder.join("out/train/clip_latest.safetensors");
+    let first = folder.join("out/train").join(fs::read_link(link).unwrap());
+    let resume = format!("train.resume_training_checkpoint_path={}", first.display());
+    succeed(folder, &[&keep[..], &["results_dir=elsewhere", &resume]].concat());
+    assert!(first.exists(), "{}", first.display());
+}

@@ -15,7 +15,7 @@ const WEIGHTS: [&str; 6] = [
 ];
 
 /// Kinds of files that belong to the weights. Of each kind the first ones of its list say all that
-/// is needed; see [`replaced`].
+/// is needed; see [`is_needed`].
 pub(super) const COMPANIONS: [&[&str]; 2] = [
     &["config.json", "open_clip_config.json", "preprocessor_config.json"],
     &[

@@ -84,6 +84,10 @@ impl Writer<'_> {
     fn entries(&mut self, entries: Option<&[(Id, Id)]>, depth: usize) -> Json {
         let mut map = Map::new();
         for (key, value) in entries.unwrap_or_default() {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
             if is_tensor(self.values, *value) {
                 continue;
             }
@@ -92,9 +96,6 @@ impl Writer<'_> {
                 && self.values.entries(*value).is_some_and(|entries| !entries.is_empty());
             if let Some(key) = self.key(*key).filter(|_| !only_tensors) {
                 map.insert(key, json);
-            }
-            if self.left == 0 {
-                break;
             }
         }
         Json::Object(map)

@@ -91,13 +91,14 @@ impl Walk<'_> {
             }
             let Some(key) = self.values.name(*key) else { continue };
             let name = if path.is_empty() { key } else { format!("{path}.{key}") };
-            if !is_tensor {
-                self.dictionary(*value, &name, depth + 1)?;
-                continue;
-            }
+            // Also of dictionaries: their names are kept while their content is looked at.
             self.name_bytes += name.len() as u64;
             if self.name_bytes > MAX_PICKLE_BYTES {
                 return limit(MAX_PICKLE_BYTES, "bytes of names");
+            }
+            if !is_tensor {
+                self.dictionary(*value, &name, depth + 1)?;
+                continue;
             }
             if self.found.contains_key(&name) {
                 let problem = "is listed twice".to_owned();

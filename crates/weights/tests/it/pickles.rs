@@ -263,6 +263,20 @@ fn bombs_stay_small() {
         check(&checkpoint(&pickle(&root)), expected);
     }
     check(&checkpoint(&pickle(&b"(".repeat(1_000_000))), "byte 65538 of its pickle: more than");
+    // A dictionary inside itself under a long name: names ten times as long at each level.
+    let key =
+        [b"X".to_vec(), 10_000_000u32.to_le_bytes().to_vec(), b"k".repeat(10_000_000)].concat();
+    let root = [b"}q\x00(".to_vec(), text("w"), whole(), key, b"h\x00u".to_vec()].concat();
+    check(&checkpoint(&pickle(&root)), "its pickle has more than");
+    // Many looks at a dictionary of nothing but tensors.
+    let mut shared = [b"}(".to_vec(), text("0"), whole()].concat();
+    shared.extend(b"q\x00");
+    for i in 1..200_000u32 {
+        shared.extend([text(&i.to_string()), b"h\x00".to_vec()].concat());
+    }
+    shared.extend(b"uq\x01");
+    let list = [&b"]("[..], &shared, &b"h\x01".repeat(200_000), b"e"].concat();
+    check(&checkpoint(&pickle(&dict(&[("w", &whole()), ("x", &list)]))), "1 tensors");
     // More values than any checkpoint.
     let long = [&b"]("[..], &b"N".repeat(9_000_000), b"e"].concat();
     check(&checkpoint(&pickle(&long)), "its pickle has more than 8000000 values");
