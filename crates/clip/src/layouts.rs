@@ -18,7 +18,7 @@ pub fn all() -> Vec<KeyMap> {
 pub fn public(family: Family) -> KeyMap {
     match family {
         Family::SigLip2 => transformers_siglip(),
-        Family::NvClip | Family::OpenAi | Family::Tiny => open_clip(),
+        Family::NvClip | Family::OpenAi | Family::BuiltIn => open_clip(),
     }
 }
 

@@ -13,7 +13,11 @@ use hearth_engine::contrastive::Contrast;
 use hearth_weights::WeightsFile;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::ClipError, model::ClipConfig, registry};
+use crate::{
+    error::ClipError,
+    model::ClipConfig,
+    registry::{self, Family},
+};
 
 /// Metadata keys of a checkpoint.
 const RECIPE: &str = "hearth.recipe";
@@ -58,9 +62,15 @@ enum ContrastName {
 
 impl Recipe {
     /// The numbers of the towers; `None` where this release does not know the model type.
-    pub(crate) fn config(&self) -> Option<ClipConfig> {
-        let mut config =
-            registry::model_type(&self.model_type)?.config.with_activation(self.activation);
+    ///
+    /// The table of a built-in model has a row for each id of `tokenizer`, which travels with it.
+    pub(crate) fn config(&self, tokenizer: &Tokenizer) -> Option<ClipConfig> {
+        let found = registry::model_type(&self.model_type)?;
+        let mut config = found.config.with_activation(self.activation);
+        if found.family == Family::BuiltIn {
+            let ids = tokenizer.largest_id() as usize + 1;
+            config.text.vocab_size = config.text.vocab_size.max(ids);
+        }
         config.vision.image_size = self.picture.size as usize;
         config.text.context_length = self.text.context_length;
         Some(config)

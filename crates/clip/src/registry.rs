@@ -25,8 +25,9 @@ pub enum Family {
     NvClip,
     /// OpenAI's and LAION's CLIP.
     OpenAi,
-    /// Built-in small model of the quick start.
-    Tiny,
+    /// Small models of our own. Any tokenizer serves them: their rules and the size of their vocabulary
+    /// follow it.
+    BuiltIn,
 }
 
 /// One value of `model.type`.
@@ -110,6 +111,11 @@ pub fn model_type(name: &str) -> Option<ModelType> {
         _ => tiny(name),
     };
     Some(found)
+}
+
+/// What the model type called `name` shares with others.
+pub(crate) fn family(name: &str) -> Family {
+    model_type(name).map_or(Family::BuiltIn, |found| found.family)
 }
 
 /// The digits of `patch16` or `224`.
@@ -266,7 +272,7 @@ fn tiny(name: &'static str) -> ModelType {
     };
     ModelType {
         name,
-        family: Family::Tiny,
+        family: Family::BuiltIn,
         config: ClipConfig { vision, text, logit_bias: true },
         picture: clip_picture(64),
         text: TextRecipe { rules: TextRules::SigLip2, context_length: 16, canonicalize: false },

@@ -55,9 +55,13 @@ impl Setup {
                 (recipe, tokenizer)
             }
             None => {
-                let recipe = from_spec(document, spec, weights.as_ref(), run)?;
+                let mut recipe = from_spec(document, spec, weights.as_ref(), run)?;
                 let path = tokenizer_path(document, spec, weights.as_ref())?;
-                let tokenizer = Tokenizer::load(&path, recipe.text.clone())?;
+                let tokenizer = match registry::family(&recipe.model_type) {
+                    Family::BuiltIn => Tokenizer::load_with_own_rules(&path, recipe.text.clone())?,
+                    _ => Tokenizer::load(&path, recipe.text.clone())?,
+                };
+                recipe.text = tokenizer.recipe().clone();
                 (recipe, tokenizer)
             }
         };
@@ -94,12 +98,12 @@ impl Setup {
 
     /// What the model type shares with others.
     pub(crate) fn family(&self) -> Family {
-        registry::model_type(&self.recipe.model_type).map_or(Family::Tiny, |found| found.family)
+        registry::family(&self.recipe.model_type)
     }
 
     /// The numbers of the towers.
     pub(crate) fn config(&self) -> ClipConfig {
-        self.recipe.config().expect("`new` accepts known model types only")
+        self.recipe.config(&self.tokenizer).expect("`new` accepts known model types only")
     }
 
     /// Width of an embedding.
@@ -118,7 +122,7 @@ impl Setup {
 
     /// Ids beyond the embedding table would read another caption's memory, or panic.
     fn check_vocabulary(&self) -> Result<(), ClipError> {
-        let config = self.recipe.config().ok_or_else(|| self.unknown_type())?;
+        let config = self.recipe.config(&self.tokenizer).ok_or_else(|| self.unknown_type())?;
         let (found, needed) = (self.tokenizer.largest_id() as usize, config.text.vocab_size);
         if found < needed {
             return Ok(());
