@@ -53,6 +53,24 @@ def siglip_hf():
     return transformers.SiglipModel(config)
 
 
+def naflex_hf():
+    tower = dict(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
+    )
+    config = transformers.Siglip2Config(
+        text_config=dict(
+            tower,
+            vocab_size=128,
+            max_position_embeddings=16,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=1,
+        ),
+        vision_config=dict(tower, num_patches=16, patch_size=8),
+    )
+    return transformers.Siglip2Model(config)
+
+
 def clip_hf():
     tower = dict(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
@@ -296,10 +314,27 @@ def batch(size, kind, seed):
     return pixels, ids
 
 
+# Rows and columns of patches: smaller and larger than the table of 4 x 4, and of any shape.
+GRIDS = [[3, 4], [4, 5], [5, 4], [1, 20], [2, 2]]
+
+
+def naflex_batch(patch, seed):
+    """Patches [5, 20, patch * patch * 3] with noise for padding, which must not matter, and ids."""
+    generator = torch.Generator().manual_seed(seed)
+    patches = torch.randn(BATCH, 20, 3 * patch * patch, generator=generator)
+    shapes = torch.tensor(GRIDS)
+    mask = (torch.arange(20)[None] < shapes.prod(1, keepdim=True)).to(torch.int32)
+    _, ids = batch(8, "siglip", seed)
+    return dict(pixel_values=patches, pixel_attention_mask=mask, spatial_shapes=shapes), ids
+
+
 # --- outputs ----------------------------------------------------------------------------------
 
 
 def embed(model, pixels, ids):
+    if isinstance(pixels, dict):
+        outputs = model(**pixels, input_ids=ids)
+        return outputs.image_embeds, outputs.text_embeds
     if isinstance(model, transformers.PreTrainedModel):
         outputs = model(pixel_values=pixels, input_ids=ids)
         return outputs.image_embeds, outputs.text_embeds
@@ -403,9 +438,13 @@ def outputs(model, pixels, ids):
 
 def case(name, model, kind, size, *, seed, natural, config, gradients_of=(), steps=True):
     model.eval()
-    pixels, ids = batch(size, kind, seed)
+    pixels, ids = naflex_batch(8, seed) if kind == "naflex" else batch(size, kind, seed)
     write(f"{name}.weights", state_of(model), {"format": "pt"})
-    expected = {"pixels": pixels, "ids": ids, **outputs(model, pixels, ids)}
+    expected = {"ids": ids, **outputs(model, pixels, ids)}
+    if isinstance(pixels, dict):
+        expected.update(pixels=pixels["pixel_values"], grids=pixels["spatial_shapes"])
+    else:
+        expected["pixels"] = pixels
     zero_gradients = {}
     for loss in gradients_of:
         grads = gradients(model, pixels, ids, loss)
@@ -475,6 +514,19 @@ def models():
         assert torch.equal(first[key], second[key])
     for key in ("image_embedding", "text_embedding", "logits", "loss.clip", "loss.siglip"):
         torch.testing.assert_close(first[key], second[key], atol=2e-6, rtol=2e-6)
+
+    naflex = naflex_hf()
+    randomise(naflex, 5, {"logit_scale": 2.3026, "logit_bias": -10.0})
+    case(
+        "naflex_hf",
+        naflex,
+        "naflex",
+        None,
+        seed=105,
+        natural="siglip",
+        config=naflex.config.to_diff_dict(),
+        gradients_of=("siglip", "clip"),
+    )
 
     clip = clip_hf()
     randomise(clip, 2, {"logit_scale": 2.6592})

@@ -1,6 +1,6 @@
 """Compares `trainer clip inference` with the reference pipelines at full size, files to HDF5.
 
-    python tests/parity/clip.py TRAINER SHARED_DATA WORK [--loud] [siglip2 | nv_clip | openai]
+    python tests/parity/clip.py TRAINER SHARED_DATA WORK [--loud] [siglip2 | naflex | nv_clip | openai]
 
 Random weights are saved by the reference library itself; 20 photographs and 20 captions go through
 its own pipeline and through ours; the smallest cosine of each kind is printed, and below 0.9999 the
@@ -66,6 +66,34 @@ def siglip2(work, shared, pictures, captions):
     return "siglip2-base-patch16-224", folder, None, images, texts
 
 
+def naflex(work, shared, pictures, captions):
+    import transformers
+    from transformers import Siglip2Config, Siglip2Model, Siglip2Tokenizer
+
+    towers = dict(hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12)
+    config = Siglip2Config(
+        text_config=dict(towers, vocab_size=256000, max_position_embeddings=64, projection_size=768),
+        vision_config=dict(towers, num_patches=256, patch_size=16),
+    )
+    model = louder(Siglip2Model(config))
+    folder = work / "naflex"
+    model.save_pretrained(folder)
+    with gzip.open(shared / "tokenizers/gemma/tokenizer.json.gz") as file:
+        (folder / "tokenizer.json").write_bytes(file.read())
+
+    processor = getattr(transformers, "Siglip2ImageProcessorPil", transformers.Siglip2ImageProcessor)
+    processor = processor(patch_size=16, max_num_patches=256)
+    pixels = processor(images=[Image.open(p).convert("RGB") for p in pictures], return_tensors="pt")
+    tokenizer = Siglip2Tokenizer.from_pretrained(folder, padding_side="right")
+    ids = [tokenizer.backend_tokenizer.encode(c.lower(), add_special_tokens=False).ids[:63] + [1] for c in captions]
+    ids = torch.tensor([row + [0] * (64 - len(row)) for row in ids])
+    with torch.no_grad():
+        images = model.get_image_features(**pixels)
+        texts = model.get_text_features(input_ids=ids)
+    plain = lambda out: getattr(out, "pooler_output", out)
+    return "siglip2-base-patch16-naflex", folder, None, plain(images), plain(texts)
+
+
 def nv_clip(work, shared, pictures, captions):
     vision = dict(image_size=224, layers=24, width=1024, patch_size=14, no_ln_pre=True, pool_type="avg",
                   final_ln_after_pool=True, pos_embed_type="sin_cos_2d", patch_dropout=0.0)
@@ -119,7 +147,7 @@ def main(trainer, shared, work, names):
 
     failed = False
     for name in names:
-        case = {"siglip2": siglip2, "nv_clip": nv_clip, "openai": openai}[name]
+        case = {"siglip2": siglip2, "naflex": naflex, "nv_clip": nv_clip, "openai": openai}[name]
         model_type, weights, tokenizer, images, texts = case(work, shared, pictures, captions)
         results = work / f"{name}-results"
         shutil.rmtree(results, ignore_errors=True)
@@ -145,5 +173,5 @@ def main(trainer, shared, work, names):
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    names = [name for name in sys.argv[4:] if name != "--loud"] or ["siglip2", "nv_clip", "openai"]
+    names = [name for name in sys.argv[4:] if name != "--loud"] or ["siglip2", "naflex", "nv_clip", "openai"]
     main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), names)

@@ -4,14 +4,24 @@
 //! only notes the number it is at; whatever ends that process - a panic, a hang, an overflow of the stack, a lack of
 //! memory - the input can be made again from the number.
 
+mod captions;
+mod hub;
 mod mutate;
+mod parts;
+mod pickles;
 mod png;
+mod riff;
+mod scratch;
 pub mod targets;
+mod tars;
+mod traps;
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
+use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +29,9 @@ use hearth_data::random::Key;
 
 use targets::Target;
 
+/// The process of a target has this much memory for everything: program, seeds, tables and the input under test.
+/// An allocation beyond it fails and ends the process, touched or not.
+const MOST_MEMORY_KIB: u64 = 512 << 10;
 /// One input may take no longer than this.
 const LONGEST: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(20);
@@ -55,14 +68,23 @@ pub fn run(session: &Session, only: Option<&str>) -> Result<()> {
         Some(name) => vec![targets::find(name)?],
         None => targets::ALL.iter().collect(),
     };
-    println!("seed {}, {} s for each target", session.seed, session.time.as_secs());
+    println!(
+        "seed {}, {} s and {} MiB for each target",
+        session.seed,
+        session.time.as_secs(),
+        MOST_MEMORY_KIB >> 10
+    );
     let mut failed = Vec::new();
     for target in targets {
         let start = Instant::now();
         match hunt(&this, session, target)? {
             Outcome::Passed(inputs) => {
                 let rate = inputs as f64 / start.elapsed().as_secs_f64();
-                println!("{:<10} {inputs:>9} executions, {rate:.0}/s: passed", target.name);
+                let seeds = Inputs::new(session, target)?.num_seeds();
+                println!(
+                    "{:<10} {inputs:>9} executions from {seeds} seeds, {rate:.0}/s: passed",
+                    target.name
+                );
             }
             Outcome::Failed(what, input) => {
                 let path = keep(target, &input)?;
@@ -85,19 +107,36 @@ pub fn hunt(this: &Path, session: &Session, target: &Target) -> Result<Outcome> 
     let counter =
         std::env::temp_dir().join(format!("hearth-fuzz-{}-{}", target.name, std::process::id()));
     fs::write(&counter, 0_u64.to_le_bytes())?;
-    let mut child = Command::new(this)
+    let mut child = limited(this)
         .args(["fuzz-child", target.name])
         .args([session.time.as_secs().to_string(), session.seed.to_string()])
         .arg(&counter)
         .spawn()
         .with_context(|| format!("{}: cannot start", this.display()))?;
     let what = watch(&mut child, &counter)?;
+    scratch::clean(target.name, child.id());
     let count = read_count(&counter)?;
     fs::remove_file(&counter)?;
     Ok(match what {
         None => Outcome::Passed(count),
         Some(what) => Outcome::Failed(what, Inputs::new(session, target)?.at(count)),
     })
+}
+
+/// Removes the files that a target made in this process.
+pub fn clean(target: &Target) {
+    scratch::clean(target.name, std::process::id());
+}
+
+/// A command for `this` under the limit of memory, where the system has a shell that knows one.
+fn limited(this: &Path) -> Command {
+    if !cfg!(target_os = "linux") {
+        return Command::new(this);
+    }
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v {MOST_MEMORY_KIB} && exec \"$0\" \"$@\"");
+    command.args(["-c", &script]).arg(this);
+    command
 }
 
 /// Feeds the target in this process until its time is over, with the number of each input noted before it is tried.
@@ -112,9 +151,21 @@ pub fn run_here(session: &Session, target: &str, counter: &Path) -> Result<()> {
         if start.elapsed() > session.time {
             break;
         }
-        (target.run)(&inputs.at(index));
+        run_quietly(target, &inputs.at(index));
     }
     Ok(())
+}
+
+/// A panic that the code under test answers itself is no harm and prints nothing; one that it does not, does.
+fn run_quietly(target: &Target, input: &[u8]) {
+    static LAST: Mutex<String> = Mutex::new(String::new());
+    static HOOK: Once = Once::new();
+    let last = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    HOOK.call_once(|| panic::set_hook(Box::new(move |panic| *last() = panic.to_string())));
+    if let Err(harm) = panic::catch_unwind(|| (target.run)(input)) {
+        println!("{}", last());
+        panic::resume_unwind(harm);
+    }
 }
 
 /// The inputs of a target in one session: first its seeds, then mutations of them.

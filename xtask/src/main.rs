@@ -29,6 +29,7 @@ enum Chore {
     /// Feed mutated inputs to everything that reads what users write.
     Fuzz {
         /// Only this target.
+        #[arg(long, value_name = "NAME")]
         target: Option<String>,
         /// Seconds for each target.
         #[arg(long, default_value_t = 20, conflicts_with = "minutes")]

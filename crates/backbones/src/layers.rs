@@ -9,7 +9,14 @@
 use burn::{
     module::{Initializer, Module, Param, ParamId},
     nn::{LayerNorm, LayerNormConfig, Linear},
-    tensor::{Device, Shape, Tensor, activation, module::attention, ops::AttentionModuleOptions},
+    tensor::{
+        Bool, Device, Shape, Tensor, activation, module::attention, ops::AttentionModuleOptions,
+    },
+};
+
+use crate::{
+    lora::{self, AttentionAdapters, MlpAdapters},
+    recompute::recompute,
 };
 
 /// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
@@ -47,19 +54,45 @@ pub struct BlockConfig {
     pub activation: Activation,
     /// Added to the variance in both norms.
     pub norm_eps: f64,
+    /// Scales both branches by a learned vector before they are added.
+    pub layer_scale: bool,
+    /// Bias of the projection to queries, keys and values.
+    pub qkv_bias: bool,
 }
 
-/// Pre-norm residual block: `x + attn(norm1(x))`, then `x + mlp(norm2(x))`.
+/// Which tokens a token attends to.
+#[derive(Debug, Clone)]
+pub enum Visible {
+    /// All of them.
+    All,
+    /// Itself and those before it.
+    Past,
+    /// All but the padding: [B, N], true where a token is padding.
+    Unpadded(Tensor<2, Bool>),
+}
+
+/// Pre-norm residual block: `x + ls1(attn(norm1(x)))`, then `x + ls2(mlp(norm2(x)))`.
 #[derive(Module, Debug)]
 pub struct Block {
     /// Norm in front of the attention.
     pub norm1: LayerNorm,
     /// Self-attention.
     pub attn: Attention,
+    /// Scale of the attention branch.
+    pub ls1: Option<LayerScale>,
     /// Norm in front of the MLP.
     pub norm2: LayerNorm,
     /// Two linear layers.
     pub mlp: Mlp,
+    /// Scale of the MLP branch.
+    pub ls2: Option<LayerScale>,
+}
+
+/// A learned factor per channel (arXiv 2103.17239).
+#[derive(Module, Debug)]
+pub struct LayerScale {
+    /// [W].
+    pub gamma: Param<Tensor<1>>,
 }
 
 /// Multi-head self-attention with one projection for queries, keys and values.
@@ -69,6 +102,8 @@ pub struct Attention {
     pub qkv: Linear,
     /// [W, W].
     pub proj: Linear,
+    /// What is trained beside them; usually nothing.
+    pub lora: AttentionAdapters,
     num_heads: usize,
 }
 
@@ -79,8 +114,25 @@ pub struct Mlp {
     pub fc1: Linear,
     /// [M, W].
     pub fc2: Linear,
+    /// What is trained beside them; usually nothing.
+    pub lora: MlpAdapters,
     #[module(skip)]
     activation: Activation,
+}
+
+impl Default for BlockConfig {
+    /// The block of timm's ViT-B: bias everywhere, no layer scale.
+    fn default() -> Self {
+        Self {
+            width: 768,
+            num_heads: 12,
+            mlp_width: 3072,
+            activation: Activation::Gelu,
+            norm_eps: 1e-6,
+            layer_scale: false,
+            qkv_bias: true,
+        }
+    }
 }
 
 impl BlockConfig {
@@ -89,37 +141,94 @@ impl BlockConfig {
         Block {
             norm1: layer_norm(self.width, self.norm_eps, device),
             attn: Attention {
-                qkv: linear(self.width, 3 * self.width, true, device),
+                qkv: linear(self.width, 3 * self.width, self.qkv_bias, device),
                 proj: linear(self.width, self.width, true, device),
+                lora: AttentionAdapters::default(),
                 num_heads: self.num_heads,
             },
+            ls1: self.init_layer_scale(device),
             norm2: layer_norm(self.width, self.norm_eps, device),
             mlp: Mlp::new(self.width, self.mlp_width, self.activation, device),
+            ls2: self.init_layer_scale(device),
         }
+    }
+
+    fn init_layer_scale(&self, device: &Device) -> Option<LayerScale> {
+        self.layer_scale.then(|| LayerScale { gamma: zeros([self.width], device) })
     }
 }
 
 impl Block {
-    /// `x` [B, N, W]; with `causal`, token i sees tokens 0..=i only. Returns [B, N, W].
-    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(self.norm1.forward(x), causal);
-        x.clone() + self.mlp.forward(self.norm2.forward(x))
+    /// `x` [B, N, W]. Returns [B, N, W].
+    pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
+        let attended = self.attn.forward(self.norm1.forward(x.clone()), visible);
+        let x = x + scaled(attended, self.ls1.as_ref());
+        let changed = self.mlp.forward(self.norm2.forward(x.clone()));
+        x + scaled(changed, self.ls2.as_ref())
+    }
+}
+
+/// `x` [B, N, W] through all `blocks`. With `recompute_blocks`, a block keeps its input only and runs
+/// again in the backward pass.
+pub(crate) fn run(
+    blocks: &[Block],
+    x: Tensor<3>,
+    visible: &Visible,
+    recompute_blocks: bool,
+) -> Tensor<3> {
+    blocks.iter().fold(x, |x, block| {
+        if recompute_blocks {
+            let visible = visible.clone();
+            recompute(block, x, move |block, x| block.forward(x, &visible))
+        } else {
+            block.forward(x, visible)
+        }
+    })
+}
+
+/// `branch` [B, N, W] times the factors, if there are any.
+fn scaled(branch: Tensor<3>, scale: Option<&LayerScale>) -> Tensor<3> {
+    match scale {
+        Some(scale) => branch * scale.gamma.val().unsqueeze::<3>(),
+        None => branch,
+    }
+}
+
+impl Visible {
+    /// The mask and the setting that attention over queries [B, A, Q, D] understands.
+    pub(crate) fn of_queries(
+        &self,
+        queries: &Tensor<4>,
+    ) -> (Option<Tensor<4, Bool>>, AttentionModuleOptions) {
+        let [b, a, q, _] = queries.dims();
+        let options = AttentionModuleOptions {
+            is_causal: matches!(self, Visible::Past),
+            ..Default::default()
+        };
+        let mask = match self {
+            Visible::Unpadded(padding) => {
+                let [_, n] = padding.dims();
+                Some(padding.clone().reshape([b, 1, 1, n]).expand([b, a, q, n]))
+            }
+            Visible::All | Visible::Past => None,
+        };
+        (mask, options)
     }
 }
 
 impl Attention {
     /// `x` [B, N, W]. Returns [B, N, W].
-    pub fn forward(&self, x: Tensor<3>, causal: bool) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
         let [b, n, w] = x.dims();
         let a = self.num_heads;
 
         // [B, N, 3W] -> [3, B, A, N, D]
-        let qkv = self.qkv.forward(x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
+        let qkv = self.lora.qkv(&self.qkv, x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
         let [q, k, v] = [0, 1, 2].map(|i| qkv.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
 
-        let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
-        let heads = attention(q, k, v, None, None, options);
-        self.proj.forward(heads.swap_dims(1, 2).reshape([b, n, w]))
+        let (mask, options) = visible.of_queries(&q);
+        let heads = attention(q, k, v, mask, None, options);
+        lora::forward(&self.proj, &self.lora.proj, heads.swap_dims(1, 2).reshape([b, n, w]))
     }
 }
 
@@ -129,13 +238,15 @@ impl Mlp {
         Self {
             fc1: linear(width, mlp_width, true, device),
             fc2: linear(mlp_width, width, true, device),
+            lora: MlpAdapters::default(),
             activation,
         }
     }
 
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.fc2.forward(self.activation.forward(self.fc1.forward(x)))
+        let hidden = self.activation.forward(lora::forward(&self.fc1, &self.lora.fc1, x));
+        lora::forward(&self.fc2, &self.lora.fc2, hidden)
     }
 }
 

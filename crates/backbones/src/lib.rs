@@ -1,12 +1,15 @@
 //! `backbones`: vision and text transformers, and the layers they share.
 //!
 //! Architecture Invariant: `backbones` never knows a spec, a file, a loss or a network; a backbone is
-//! a function of tensors, and its field names are those of timm.
+//! a function of tensors, and its field names are those of timm, for C-RADIO those of its own files.
 #![recursion_limit = "256"]
 
 mod error;
 pub mod layers;
+pub mod lora;
+pub mod naflex;
 pub mod positions;
+pub mod radio;
 pub mod recompute;
 pub mod text;
 pub mod vit;

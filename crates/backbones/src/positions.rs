@@ -1,7 +1,8 @@
 //! Position tables: the fixed 2-D sine-cosine table, and resizing of learned ones.
 //!
 //! Tables are host values in row-major order: they are made or resized once, when weights are drawn
-//! or loaded.
+//! or loaded. A model that resizes its trained table in every forward pass asks here for the weights of
+//! that resize, which depend on the grid only.
 
 /// Fixed position table of a `grid` x `grid` map behind a class token: [1 + grid * grid, width],
 /// row 0 zeros.
@@ -32,7 +33,7 @@ pub fn resize_grid(table: &[f32], prefix: usize, width: usize, rows: usize) -> O
     let from = exact_sqrt((table.len() / width).checked_sub(prefix)?)?;
     let to = exact_sqrt(rows.checked_sub(prefix)?)?;
     let (kept, grid) = table.split_at(prefix * width);
-    let weights = bicubic_antialiased(from, to);
+    let weights = antialiased(from, to, 2.0, cubic);
 
     // Columns first, then rows; both passes are the same small matrix.
     let mut narrowed = vec![0.0f64; from * to * width];
@@ -75,22 +76,73 @@ pub fn resize_line(table: &[f32], width: usize, rows: usize) -> Vec<f32> {
     resized
 }
 
-/// For each of `to` positions, the source positions and their weights, which sum to 1.
-fn bicubic_antialiased(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+/// Rows and columns of a picture's patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Patches from top to bottom.
+    pub rows: usize,
+    /// Patches from left to right.
+    pub columns: usize,
+}
+
+impl Grid {
+    /// How many patches.
+    pub fn len(self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Weights that resize a square table to `grid`: [tokens, side * side], for tokens row by row. Tokens
+/// behind the last patch are padding and have the weights of the first.
+///
+/// Bilinear with antialiasing and half-pixel centres, as `Siglip2VisionEmbeddings` of transformers.
+pub fn resize_weights(side: usize, grid: Grid, tokens: usize) -> Vec<f32> {
+    let rows = antialiased(side, grid.rows, 1.0, triangle);
+    let columns = antialiased(side, grid.columns, 1.0, triangle);
+    let mut weights = vec![0.0; tokens * side * side];
+    for (token, weights) in weights.chunks_exact_mut(side * side).enumerate() {
+        let patch = if token < grid.len() { token } else { 0 };
+        for (row, vertical) in &rows[patch / grid.columns] {
+            for (column, horizontal) in &columns[patch % grid.columns] {
+                weights[row * side + column] += (vertical * horizontal) as f32;
+            }
+        }
+    }
+    weights
+}
+
+/// For each of `to` positions, the source positions and their weights, which sum to 1; `support` is the
+/// reach of the kernel.
+fn antialiased(
+    from: usize,
+    to: usize,
+    support: f64,
+    kernel: fn(f64) -> f64,
+) -> Vec<Vec<(usize, f64)>> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
-    let support = 2.0 * stretch;
+    let support = support * stretch;
     (0..to)
         .map(|i| {
             let centre = (i as f64 + 0.5) * scale;
             let first = ((centre - support + 0.5).floor().max(0.0)) as usize;
             let last = (((centre + support + 0.5).floor()) as usize).min(from);
             let taps: Vec<_> =
-                (first..last).map(|j| (j, cubic((j as f64 + 0.5 - centre) / stretch))).collect();
+                (first..last).map(|j| (j, kernel((j as f64 + 0.5 - centre) / stretch))).collect();
             let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
             taps.into_iter().map(|(j, weight)| (j, weight / sum)).collect()
         })
         .collect()
+}
+
+/// The kernel of linear interpolation.
+fn triangle(x: f64) -> f64 {
+    (1.0 - x.abs()).max(0.0)
 }
 
 /// Keys' cubic kernel with a = -0.5, which PyTorch uses when antialiasing.

@@ -14,8 +14,7 @@ use burn::{
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, layer_norm, linear, zeros},
-    recompute::recompute,
+    layers::{Block, BlockConfig, Visible, layer_norm, linear, run, zeros},
 };
 
 /// Which token stands for the caption.
@@ -94,16 +93,10 @@ impl TextTransformer {
     ///
     /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
     pub fn forward(&self, ids: Tensor<2, Int>, recompute_blocks: bool) -> Tensor<2> {
-        let causal = self.config.causal;
+        let visible = if self.config.causal { Visible::Past } else { Visible::All };
         let tokens = self.token_embedding.forward(ids.clone());
-        let mut x = tokens + self.positional_embedding.val().unsqueeze::<3>();
-        for block in &self.blocks {
-            x = if recompute_blocks {
-                recompute(block, x, move |block, x| block.forward(x, causal))
-            } else {
-                block.forward(x, causal)
-            };
-        }
+        let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
+        let x = run(&self.blocks, x, &visible, recompute_blocks);
         self.head.forward(self.norm.forward(self.pool(x, ids)))
     }
 

@@ -9,16 +9,13 @@
 use burn::{
     module::{Module, Param},
     nn::{LayerNorm, Linear},
-    tensor::{
-        Device, Tensor, module::attention, module::linear as project, ops::AttentionModuleOptions,
-    },
+    tensor::{Device, Tensor, module::attention, module::linear as project},
 };
 
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, Mlp, frozen_zeros, layer_norm, linear, zeros},
-    recompute::recompute,
+    layers::{Block, BlockConfig, Mlp, Visible, frozen_zeros, layer_norm, linear, run, zeros},
 };
 
 /// How the tokens become one vector.
@@ -169,21 +166,10 @@ impl VisionConfig {
             norm_pre: self.norm_pre.then(|| layer_norm(width, self.block.norm_eps, device)),
             blocks: (0..self.depth).map(|_| self.block.init(device)).collect(),
             norm: layer_norm(width, self.block.norm_eps, device),
-            attn_pool: (self.pool == VisionPool::Map).then(|| self.init_attention_pool(device)),
+            attn_pool: (self.pool == VisionPool::Map)
+                .then(|| AttentionPool::new(&self.block, device)),
             head: self.projection.map(|embed_dim| linear(width, embed_dim, false, device)),
             config: self.clone(),
-        }
-    }
-
-    fn init_attention_pool(&self, device: &Device) -> AttentionPool {
-        let BlockConfig { width, num_heads, mlp_width, activation, norm_eps } = self.block;
-        AttentionPool {
-            latent: zeros([1, 1, width], device),
-            qkv: linear(width, 3 * width, true, device),
-            proj: linear(width, width, true, device),
-            norm: layer_norm(width, norm_eps, device),
-            mlp: Mlp::new(width, mlp_width, activation, device),
-            num_heads,
         }
     }
 }
@@ -193,14 +179,7 @@ impl VisionTransformer {
     ///
     /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
     pub fn forward(&self, images: Tensor<4>, recompute_blocks: bool) -> Tensor<2> {
-        let mut x = self.embed(images);
-        for block in &self.blocks {
-            x = if recompute_blocks {
-                recompute(block, x, |block, x| block.forward(x, false))
-            } else {
-                block.forward(x, false)
-            };
-        }
+        let x = run(&self.blocks, self.embed(images), &Visible::All, recompute_blocks);
         let pooled = self.pool(x);
         match &self.head {
             Some(head) => head.forward(pooled),
@@ -243,7 +222,7 @@ impl VisionTransformer {
                 let patches = x.slice_dim(1, first_patch..self.config.num_tokens());
                 self.norm.forward(patches.mean_dim(1).squeeze_dim::<2>(1))
             }
-            (VisionPool::Map, Some(pool)) => pool.forward(self.norm.forward(x)),
+            (VisionPool::Map, Some(pool)) => pool.forward(self.norm.forward(x), &Visible::All),
             (VisionPool::Map, None) => unreachable!("`init` makes the pool that the config names"),
         }
     }
@@ -268,8 +247,21 @@ impl PatchEmbed {
 }
 
 impl AttentionPool {
+    /// A pool whose parameters are still to be filled, as wide as `block`.
+    pub(crate) fn new(block: &BlockConfig, device: &Device) -> Self {
+        let &BlockConfig { width, num_heads, mlp_width, activation, norm_eps, .. } = block;
+        Self {
+            latent: zeros([1, 1, width], device),
+            qkv: linear(width, 3 * width, true, device),
+            proj: linear(width, width, true, device),
+            norm: layer_norm(width, norm_eps, device),
+            mlp: Mlp::new(width, mlp_width, activation, device),
+            num_heads,
+        }
+    }
+
     /// `x` [B, T, W]. Returns [B, W].
-    fn forward(&self, x: Tensor<3>) -> Tensor<2> {
+    pub(crate) fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<2> {
         let [b, t, w] = x.dims();
         let a = self.num_heads;
         let weight = self.qkv.weight.val();
@@ -287,7 +279,8 @@ impl AttentionPool {
         let tokens = tokens.reshape([b, t, 2, a, w / a]).permute([2, 0, 3, 1, 4]);
         let [k, v] = [0, 1].map(|i| tokens.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
 
-        let heads = attention(query, k, v, None, None, AttentionModuleOptions::default());
+        let (mask, options) = visible.of_queries(&query);
+        let heads = attention(query, k, v, mask, None, options);
         let pooled = self.proj.forward(heads.swap_dims(1, 2).reshape([b, 1, w]));
         let pooled = pooled.clone() + self.mlp.forward(self.norm.forward(pooled));
         pooled.squeeze_dim::<2>(1)

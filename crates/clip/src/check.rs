@@ -7,6 +7,7 @@ use hearth_spec::Document;
 use crate::{
     error::ClipError,
     experiment, memory,
+    peft::Peft,
     setup::Setup,
     source::{training_data, validation_data},
     spec::{Action, ClipSpec},
@@ -17,11 +18,12 @@ use crate::{
 pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
     let setup = Setup::new(document, &spec, spec.weights(Action::Train), run)?;
+    let peft = Peft::of(document, &spec, &setup)?;
     let data = training_data(document, &spec, &setup, run)?;
-    data.check_pictures()?;
+    data.check_pictures(run)?;
     let validation = validation_data(&spec, &setup, run)?;
     if let Some(validation) = &validation {
-        validation.check_pictures()?;
+        validation.check_pictures(run)?;
     }
     let plan = crate::plan::plan(document, &spec, &data, hearth_data::random::Key::new(0))?;
     crate::plan::best(document, &spec, run)?;
@@ -30,10 +32,10 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let model = config.init(&Device::flex());
     if setup.weights.is_some() {
         // Compares every name and shape with the file, and reads its values once.
-        let (_, report) = setup.model(&hearth_data::random::Key::new(0), &run.device)?;
-        report.iter().for_each(|report| run.notice(&report.to_string()));
+        let (_, reports) = setup.model(&hearth_data::random::Key::new(0), &run.device)?;
+        reports.iter().for_each(|report| run.notice(&report.to_string()));
     }
-    let estimate = memory::of_training(&spec, &setup, &data);
+    let estimate = memory::of_training(&spec, &setup, &peft, &data);
     let megabytes = |bytes: f64| grouped((bytes / 1e6).round() as usize);
 
     let mut lines = vec![

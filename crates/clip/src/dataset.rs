@@ -1,31 +1,46 @@
 //! Captioned pictures as batches: what the loader reads, prepares and hands to the task.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use hearth_data::{
     DataError,
-    captions::Pair,
-    decode::{Limits, decode, read_bytes, read_picture},
+    decode::{Orientation, Reading, decode_as},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
+    pairs::Pair,
+    picture::Picture,
     random::Key,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
     transform::{Augmentation, PictureRecipe},
+    unreadable::Unreadable,
 };
-use hearth_engine::{BatchIter, Batches};
+use hearth_engine::{BatchIter, Batches, Run};
 use rayon::prelude::*;
 
-use crate::{parts::Identity, task::Batch};
+use crate::{
+    parts::Identity,
+    pictures::{Pictures, Prepared, position_crop},
+    task::Batch,
+};
 
 /// Pairs that are read when they are needed.
 #[derive(Debug)]
 pub(crate) struct CaptionedPictures {
-    /// Files and captions.
+    /// Where pictures and captions are.
     pub(crate) pairs: Vec<Pair>,
+    /// How the pictures are read.
+    pub(crate) reading: Reading,
+    /// Pairs that cannot be read, as far as they may be left out.
+    pub(crate) unreadable: Unreadable,
     /// Preparation for the model.
     pub(crate) picture: PictureRecipe,
     /// Random changes in front of it; none in evaluation.
     pub(crate) augmentation: Option<Augmentation>,
+    /// Whether each picture sees a random part of the position table (C-RADIO in training).
+    pub(crate) position_crops: bool,
     /// Captions to ids.
     pub(crate) tokenizer: Arc<Tokenizer>,
 }
@@ -35,10 +50,12 @@ pub(crate) struct CaptionedPictures {
 pub(crate) struct Sample {
     /// The picture as the user knows it.
     pub(crate) name: String,
-    /// [3, S, S].
-    pub(crate) pixels: Vec<f32>,
+    /// The picture.
+    pub(crate) picture: Prepared,
     /// [C].
     pub(crate) ids: Vec<i32>,
+    /// The picture's EXIF data asks for a turn that was not made.
+    pub(crate) is_turned: bool,
 }
 
 /// Training data: a new order every epoch, full global batches only.
@@ -63,6 +80,20 @@ struct Source {
     loader: Loader<CaptionedPictures>,
     threads: usize,
     report: RefCell<LoaderReport>,
+    /// Pictures read so far.
+    pictures: Cell<usize>,
+    /// What to say of turned pictures, once.
+    turned: Cell<Turned>,
+}
+
+/// Whether pictures with an EXIF orientation came, which is ignored.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Turned {
+    #[default]
+    NoneYet,
+    /// So many, among so many.
+    Seen(usize, usize),
+    Said,
 }
 
 impl Dataset for CaptionedPictures {
@@ -74,24 +105,35 @@ impl Dataset for CaptionedPictures {
 
     fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Sample, DataError> {
         let Pair { image, caption } = &self.pairs[index];
-        let limits = Limits::default();
-        let bytes = stages.time(Stage::Read, || read_bytes(image, limits.bytes))?;
-        let picture = stages
-            .time(Stage::Decode, || decode(&bytes, &limits))
-            .map_err(|problem| problem.in_file(image))?;
-        let pixels = stages.time(Stage::Transform, || match &self.augmentation {
-            Some(augmentation) => {
-                let drawn = augmentation.draw(key, picture.width, picture.height);
-                self.picture.normalise(&augmentation.apply(&picture, &drawn, self.picture.size))
-            }
-            None => self.picture.apply(&picture),
-        });
-        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(caption))?;
-        Ok(Sample { name: self.name(index), pixels, ids })
+        let limit = self.reading.limits.bytes;
+        let bytes = stages.time(Stage::Read, || image.read(limit))?;
+        let decoded = stages
+            .time(Stage::Decode, || decode_as(&bytes, &self.reading))
+            .map_err(|problem| image.refuse(problem))?;
+        let (picture, is_turned) = (decoded.picture, decoded.orientation != Orientation::UPRIGHT);
+        let picture = stages.time(Stage::Transform, || self.prepare(&picture, key));
+        let caption = stages.time(Stage::Read, || caption.text(key))?;
+        let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&caption))?;
+        Ok(Sample { name: self.name(index), picture, ids, is_turned })
     }
 
     fn name(&self, index: usize) -> String {
-        self.pairs[index].image.display().to_string()
+        self.pairs[index].image.to_string()
+    }
+}
+
+impl CaptionedPictures {
+    fn prepare(&self, picture: &Picture, key: &Key) -> Prepared {
+        let mut prepared = match &self.augmentation {
+            Some(augmentation) => {
+                let drawn = augmentation.draw(key, picture.width, picture.height);
+                let picture = augmentation.apply(picture, &drawn, self.picture.size);
+                Prepared { pixels: self.picture.normalise(&picture), grid: None, crop: None }
+            }
+            None => Prepared::new(&self.picture, picture),
+        };
+        prepared.crop = self.position_crops.then(|| position_crop(key));
+        prepared
     }
 }
 
@@ -122,9 +164,16 @@ impl TrainBatches {
         self.global_batch.div_ceil(self.micro_batches)
     }
 
-    /// Reads and decodes every picture once; all that cannot be used are in one error.
-    pub(crate) fn check_pictures(&self) -> Result<(), DataError> {
-        check_pictures(self.source.dataset())
+    /// Reads and decodes every picture once and names all that cannot be used; an error where they
+    /// may not be left out.
+    pub(crate) fn check_pictures(&self, run: &Run) -> Result<(), DataError> {
+        check_pictures(self.source.dataset(), run)
+    }
+
+    /// Leaves out what an earlier part of the run found unreadable.
+    pub(crate) fn restore(&self, unreadable: &[usize]) {
+        let dataset = self.source.dataset();
+        dataset.unreadable.restore(unreadable, |index| dataset.name(index));
     }
 
     /// SHA-256 over names and captions, in order, without folders: the same data elsewhere is the
@@ -132,8 +181,8 @@ impl TrainBatches {
     pub(crate) fn digest(&self) -> String {
         let mut identity = Identity::default();
         for Pair { image, caption } in &self.source.dataset().pairs {
-            identity.add(image.file_name().unwrap_or_default().as_encoded_bytes());
-            identity.add(caption.as_bytes());
+            identity.add(image.name());
+            caption.identify(|part| identity.add(part));
         }
         identity.finish()
     }
@@ -150,9 +199,15 @@ impl EvalBatches {
         Self { source: Source::new(dataset, self.source.threads), batch: self.batch }
     }
 
-    /// Reads and decodes every picture once; all that cannot be used are in one error.
-    pub(crate) fn check_pictures(&self) -> Result<(), DataError> {
-        check_pictures(self.dataset())
+    /// Reads and decodes every picture once and names all that cannot be used; an error where they
+    /// may not be left out.
+    pub(crate) fn check_pictures(&self, run: &Run) -> Result<(), DataError> {
+        check_pictures(self.dataset(), run)
+    }
+
+    /// Number of pairs without those that were found unreadable.
+    pub(crate) fn readable(&self) -> usize {
+        self.len() - self.dataset().unreadable.found().len()
     }
 
     /// What the batches are made of.
@@ -173,7 +228,11 @@ impl Batches for TrainBatches {
         let plan = EpochPlan::shuffled(self.seed, epoch as u64, self.len(), self.global_batch);
         let part = self.micro_batch();
         let samples = self.source.batches(plan, first);
-        Box::new(samples.map(move |samples| Ok(samples?.chunks(part).map(collate).collect())))
+        Box::new(samples.map(move |samples| match samples?.as_slice() {
+            [] => Err(self.source.dataset().unreadable.nothing_left()),
+            // What is left of a batch is split: no part is larger than without a gap, and none empty.
+            samples => Ok(samples.chunks(part).map(collate).collect()),
+        }))
     }
 
     fn steps(&self) -> usize {
@@ -183,6 +242,18 @@ impl Batches for TrainBatches {
     fn report(&self) -> Option<String> {
         Some(self.source.report.take().to_string())
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
+    }
+
+    fn left_out(&self) -> usize {
+        self.source.dataset().unreadable.count()
+    }
+
+    fn unreadable(&self) -> Vec<usize> {
+        self.source.dataset().unreadable.found()
+    }
 }
 
 impl Batches for EvalBatches {
@@ -190,7 +261,10 @@ impl Batches for EvalBatches {
 
     fn epoch(&self, _epoch: usize, first: usize) -> BatchIter<'_, Batch> {
         let samples = self.source.batches(EpochPlan::sequential(self.len(), self.batch), first);
-        Box::new(samples.map(|samples| Ok(vec![collate(&samples?)])))
+        Box::new(samples.map(|samples| match samples?.as_slice() {
+            [] => Ok(Vec::new()),
+            samples => Ok(vec![collate(samples)]),
+        }))
     }
 
     fn steps(&self) -> usize {
@@ -200,12 +274,31 @@ impl Batches for EvalBatches {
     fn report(&self) -> Option<String> {
         Some(self.source.report.take().to_string())
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
+    }
+
+    fn left_out(&self) -> usize {
+        self.source.dataset().unreadable.count()
+    }
+
+    fn unreadable(&self) -> Vec<usize> {
+        self.source.dataset().unreadable.found()
+    }
 }
 
 impl Source {
     fn new(dataset: CaptionedPictures, threads: usize) -> Self {
-        let loader = Loader::new(Arc::new(dataset), threads);
-        Self { loader, threads, report: RefCell::default() }
+        let unreadable = dataset.unreadable.clone();
+        let loader = Loader::new(Arc::new(dataset), threads).leaving_out(unreadable);
+        Self {
+            loader,
+            threads,
+            report: RefCell::default(),
+            pictures: Cell::default(),
+            turned: Cell::default(),
+        }
     }
 
     fn dataset(&self) -> &CaptionedPictures {
@@ -222,26 +315,82 @@ impl Source {
         std::iter::from_fn(move || {
             let batch = batches.next();
             self.report.replace(*batches.report());
+            if let Some(Ok(samples)) = &batch {
+                self.look_at(samples);
+            }
             batch
         })
     }
-}
 
-/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded.
-fn check_pictures(dataset: &CaptionedPictures) -> Result<(), DataError> {
-    let read = |pair: &Pair| read_picture(&pair.image, &Limits::default()).err();
-    let errors: Vec<DataError> = dataset.pairs.par_iter().filter_map(read).collect();
-    match errors.len() {
-        0 => Ok(()),
-        _ => Err(DataError::Several(errors)),
+    fn look_at(&self, samples: &[Sample]) {
+        self.pictures.set(self.pictures.get() + samples.len());
+        let turned = samples.iter().filter(|sample| sample.is_turned).count();
+        if turned > 0 && self.turned.get() == Turned::NoneYet {
+            self.turned.set(Turned::Seen(turned, self.pictures.get()));
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.dataset().unreadable.take_news();
+        if let Turned::Seen(turned, pictures) = self.turned.get() {
+            warnings.push(ignored_orientation(turned, &format!("the first {pictures}")));
+            self.turned.set(Turned::Said);
+        }
+        warnings
     }
 }
 
+/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded. A
+/// picture of several pairs, which then follow each other, is decoded once.
+fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataError> {
+    let read = |(at, Pair { image, .. }): (usize, &Pair)| {
+        if at > 0 && dataset.pairs[at - 1].image == *image {
+            return Ok(Orientation::UPRIGHT);
+        }
+        let bytes = image.read(dataset.reading.limits.bytes)?;
+        let decoded = decode_as(&bytes, &dataset.reading);
+        decoded.map(|decoded| decoded.orientation).map_err(|problem| image.refuse(problem))
+    };
+    let found: Vec<Result<Orientation, DataError>> =
+        dataset.pairs.par_iter().enumerate().map(read).collect();
+    let is_turned = |found: &&Result<Orientation, DataError>| {
+        found.as_ref().is_ok_and(|orientation| *orientation != Orientation::UPRIGHT)
+    };
+    match found.iter().filter(is_turned).count() {
+        0 => {}
+        turned => run.warn(&ignored_orientation(turned, &found.len().to_string())),
+    }
+    let mut refused = Vec::new();
+    for (index, found) in found.into_iter().enumerate() {
+        if let Err(error) = found {
+            refused.extend(dataset.unreadable.leave_out(index, error).err());
+        }
+    }
+    dataset.unreadable.take_news().iter().for_each(|news| run.warn(news));
+    match refused.pop() {
+        None => Ok(()),
+        // All of them were named just now.
+        Some(error @ DataError::TooManyUnreadable { .. }) => Err(error),
+        Some(error) => {
+            refused.push(error);
+            Err(DataError::Several(refused))
+        }
+    }
+}
+
+/// What to say of pictures that stay on their side; `among` how many.
+pub(crate) fn ignored_orientation(turned: usize, among: &str) -> String {
+    format!(
+        "{turned} of {among} pictures carry an EXIF orientation, which is ignored as in TAO: \
+         `hearth.dataset.exif_orientation: apply` turns them upright"
+    )
+}
+
 fn collate(samples: &[Sample]) -> Batch {
-    let mut batch = Batch::default();
+    let pictures = Pictures::collate(samples.iter().map(|sample| &sample.picture));
+    let mut batch = Batch { pictures, ..Batch::default() };
     for sample in samples {
         batch.names.push(sample.name.clone());
-        batch.pixels.extend_from_slice(&sample.pixels);
         batch.ids.extend_from_slice(&sample.ids);
     }
     batch

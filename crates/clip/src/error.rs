@@ -33,6 +33,14 @@ pub enum ClipError {
         /// What is wrong.
         reason: String,
     },
+    /// A C-RADIO checkpoint that is not what the spec asks for.
+    #[error("{}: this C-RADIO file cannot be used: {reason}", .path.display())]
+    Radio {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The tokenizer produces ids that the model has no embedding for.
     #[error("{}: the tokenizer has ids up to {}, `{model_type}` embeds {needed}", .tokenizer.display(), .found - 1)]
     Vocabulary {
@@ -44,6 +52,12 @@ pub enum ClipError {
         needed: usize,
         /// `model.type`.
         model_type: String,
+    },
+    /// An embedding is infinite or not a number.
+    #[error("{sample}: the model's answer is not finite")]
+    NotFinite {
+        /// The picture or the prompt.
+        sample: String,
     },
     /// An embeddings file.
     #[error("{}: {reason}", .path.display())]
@@ -64,6 +78,10 @@ impl ClipError {
             ClipError::Recipe { .. } => vec![
                 "load it as plain weights: set `model.type` and `hearth.model.tokenizer`, and name \
                  the file in `train.pretrained_model_path`"
+                    .to_owned(),
+            ],
+            ClipError::NotFinite { .. } => vec![
+                "the weights hold values that are not finite: take an earlier checkpoint"
                     .to_owned(),
             ],
             _ => Vec::new(),

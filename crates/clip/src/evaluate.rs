@@ -1,4 +1,4 @@
-//! `clip evaluate`: retrieval metrics of a checkpoint on `dataset.val`.
+//! `clip evaluate`: retrieval metrics of a checkpoint on `dataset.val`, and zero-shot classification.
 
 use burn::module::Module;
 use hearth_data::random::Key;
@@ -7,13 +7,16 @@ use hearth_spec::Document;
 use serde_json::{Map, Value};
 
 use crate::{
+    dataset::EvalBatches,
     error::ClipError,
     experiment,
+    model::Clip,
     setup::Setup,
     source::validation_data,
     spec::Action,
     summary,
     task::{ContrastiveTask, Rates},
+    zero_shot,
 };
 
 /// Evaluates a checkpoint.
@@ -24,13 +27,38 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(path) = checkpoint {
         run.status.loading(path);
     }
-    let data = validation_data(&spec, &setup, run)?.expect("`experiment::read` asks for data");
-    let (model, report) = setup.model(&Key::new(0), &run.device)?;
-    if let Some(report) = &report {
+    let pairs = validation_data(&spec, &setup, run)?;
+    let by_class = zero_shot::data(&spec.hearth.evaluate.zero_shot, run)?;
+    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    for report in &reports {
         run.notice(&report.to_string());
     }
     experiment::write(&spec, run)?;
 
+    let (model, mut results) = (model.valid(), Results::default());
+    if let Some(pairs) = &pairs {
+        let metrics = retrieval(&setup, &model, pairs, run)?;
+        let counts = [("num_images", pairs.readable()), ("num_texts", pairs.readable())];
+        results.add(&counts, summary::table(&metrics), metrics);
+    }
+    if let Some(data) = by_class {
+        let outcome = zero_shot::classify(&spec, data, &model, &setup, run)?;
+        outcome.write(run)?;
+        let counts = [
+            ("zero_shot_images", outcome.num_pictures()),
+            ("zero_shot_classes", outcome.num_classes()),
+        ];
+        results.add(&counts, outcome.table(), outcome.metrics());
+    }
+    results.report(run)
+}
+
+fn retrieval(
+    setup: &Setup,
+    model: &Clip,
+    pairs: &EvalBatches,
+    run: &Run,
+) -> Result<Metrics, ClipError> {
     let task = ContrastiveTask {
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
@@ -38,27 +66,43 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         recompute: false,
         logit_scale_ceiling: f32::INFINITY,
         rates: Rates { vision: 0.0, text: 0.0, weight_decay: 0.0 },
+        extra: Default::default(),
         device: run.device.clone(),
     };
-    let Some(metrics) = evaluate_all(&task, &model.valid(), &data, run)? else {
-        return Err(summary::interrupted(run));
-    };
-    let named: Metrics =
-        metrics.iter().map(|(name, value)| (format!("test/{name}"), *value)).collect();
-    run.status.test_metrics(&named);
-    write_results(&metrics, data.len(), run)?;
-    Ok(summary::table(&metrics).into())
+    evaluate_all(&task, model, pairs, run)?.ok_or_else(|| summary::interrupted(run))
 }
 
-/// `results.json` with TAO deploy's keys.
-fn write_results(metrics: &Metrics, pairs: usize, run: &Run) -> Result<(), ClipError> {
-    let mut results = Map::new();
-    results.insert("num_images".to_owned(), pairs.into());
-    results.insert("num_texts".to_owned(), pairs.into());
-    for (name, value) in metrics {
-        results.insert(name.clone(), (*value).into());
+/// What the parts of an evaluation found.
+#[derive(Default)]
+struct Results {
+    metrics: Metrics,
+    /// Counts and metrics under TAO deploy's keys.
+    json: Map<String, Value>,
+    tables: Vec<String>,
+}
+
+impl Results {
+    fn add(&mut self, counts: &[(&str, usize)], table: String, metrics: Metrics) {
+        for (name, count) in counts {
+            self.json.insert((*name).to_owned(), (*count).into());
+        }
+        for (name, value) in &metrics {
+            self.json.insert(name.clone(), (*value).into());
+        }
+        self.metrics.extend(metrics);
+        self.tables.push(table);
     }
-    let json = serde_json::to_string_pretty(&Value::Object(results)).expect("numbers and names");
-    atomic_file::write(&run.results.join("results.json"), format!("{json}\n").as_bytes())?;
-    Ok(())
+
+    /// Status line, curves, `results.json`, and the tables for the terminal.
+    fn report(self, run: &Run) -> Result<Summary, ClipError> {
+        let named: Metrics =
+            self.metrics.into_iter().map(|(name, value)| (format!("test/{name}"), value)).collect();
+        run.status.test_metrics(&named);
+        let points: Vec<(&str, f64)> =
+            named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        run.events().scalars(0, &points);
+        let json = serde_json::to_string_pretty(&Value::Object(self.json)).expect("plain values");
+        atomic_file::write(&run.results.join("results.json"), format!("{json}\n").as_bytes())?;
+        Ok(self.tables.join("\n\n").into())
+    }
 }

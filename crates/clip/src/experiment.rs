@@ -12,8 +12,7 @@ use crate::{
 /// The spec for `action`; its warnings go to the run.
 pub(crate) fn read(document: &Document, action: Action, run: &Run) -> Result<ClipSpec, ClipError> {
     let spec: ClipSpec = document.read()?;
-    let (models, planned) = (registry::NAMES, registry::NOT_IN_THIS_RELEASE);
-    for warning in spec::check(document, &spec, action, models, planned)? {
+    for warning in spec::check(document, &spec, action, registry::NAMES)? {
         let hints: String = warning.hints.iter().map(|hint| format!("; {hint}")).collect();
         run.warn(&format!("{}{hints}", warning.headline()));
     }

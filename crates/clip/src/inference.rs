@@ -3,13 +3,16 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use burn::tensor::{Int, Tensor, TensorData};
 use hearth_data::{
     DataError,
-    decode::{Limits, read_picture},
+    decode::{Orientation, Reading, read_picture_as},
     inputs::{PictureSource, pictures, prompts},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
@@ -21,11 +24,13 @@ use hearth_engine::{Run, Summary};
 use hearth_spec::Document;
 
 use crate::{
+    dataset::ignored_orientation,
     embeddings::{self, Kind},
     error::ClipError,
     experiment,
     model::Clip,
     parts::{Identity, Parts, Record},
+    pictures::{Pictures, Prepared},
     setup::Setup,
     spec::{Action, ClipSpec},
     summary,
@@ -39,14 +44,13 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Inference, run)?;
     let checkpoint = spec.weights(Action::Inference);
     let setup = Setup::new(document, &spec, checkpoint, run)?;
-    let (model, report) = setup.model(&Key::new(0), &run.device)?;
-    if let (Some(path), Some(report)) = (checkpoint, &report) {
-        run.status.loading(path);
-        run.notice(&report.to_string());
-    }
+    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    checkpoint.iter().for_each(|path| run.status.loading(path));
+    reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 
-    let job = Job { model, setup: &setup, run, batch: spec.inference.batch_size };
+    let (batch, reading) = (spec.inference.batch_size, spec.reading());
+    let job = Job { model, setup: &setup, run, batch, reading };
     let mut written = Vec::new();
     if !spec.inference.datasets.is_empty() {
         written.push(job.images(&spec)?);
@@ -63,6 +67,7 @@ struct Job<'a> {
     setup: &'a Setup,
     run: &'a Run,
     batch: usize,
+    reading: Reading,
 }
 
 impl Job<'_> {
@@ -77,12 +82,20 @@ impl Job<'_> {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
 
         let size = self.setup.recipe.picture.size as usize;
-        let dataset = Pictures { paths, recipe: self.setup.recipe.picture.clone() };
-        self.embed(Kind::Images, &names, dataset, spec.inference.num_workers, |values| {
-            let shape = [values.len() / (3 * size * size), 3, size, size];
-            let images = Tensor::<4>::from_data(TensorData::new(values, shape), &self.run.device);
-            self.model.embed_images(images, false)
-        })
+        let turned = Arc::new(AtomicUsize::new(0));
+        let recipe = self.setup.recipe.picture.clone();
+        let reading = self.reading;
+        let dataset = PictureFiles { paths, recipe, reading, turned: Arc::clone(&turned) };
+        let threads = spec.inference.num_workers;
+        let written = self.embed(Kind::Images, &names, dataset, threads, |pictures| {
+            let pictures = Pictures::collate(pictures.iter());
+            self.model.embed_images(pictures.images(size, &self.run.device), false)
+        })?;
+        match turned.load(Ordering::Relaxed) {
+            0 => {}
+            turned => self.run.warn(&ignored_orientation(turned, &names.len().to_string())),
+        }
+        Ok(written)
     }
 
     fn texts(&self, path: &Path) -> Result<String, ClipError> {
@@ -91,18 +104,19 @@ impl Job<'_> {
         let tokenizer = Arc::clone(&self.setup.tokenizer);
         let dataset = Prompts { prompts: prompts.clone(), tokenizer };
         self.embed(Kind::Texts, &prompts, dataset, 0, |ids| {
-            let shape = [ids.len() / length, length];
-            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &self.run.device);
+            let shape = [ids.len(), length];
+            let ids = TensorData::new(ids.concat(), shape);
+            let ids = Tensor::<2, Int>::from_data(ids, &self.run.device);
             self.model.embed_texts(ids, false)
         })
     }
 
     /// Embeds what is not in the part file yet, then assembles the HDF5 file from it.
-    fn embed<T: Clone + Send + 'static>(
+    fn embed<T: Send + 'static>(
         &self,
         kind: Kind,
         names: &[String],
-        dataset: impl Dataset<Sample = Option<Vec<T>>>,
+        dataset: impl Dataset<Sample = Option<T>>,
         threads: usize,
         forward: impl Fn(Vec<T>) -> Tensor<2>,
     ) -> Result<String, ClipError> {
@@ -126,16 +140,17 @@ impl Job<'_> {
         for samples in loader.batches(plan, first_batch) {
             let samples = samples?;
             let first = parts.finished();
-            let readable: Vec<T> = samples.iter().flatten().flatten().cloned().collect();
+            let present: Vec<bool> = samples.iter().map(Option::is_some).collect();
+            let readable: Vec<T> = samples.into_iter().flatten().collect();
             let mut rows = match readable.is_empty() {
                 true => Vec::new(),
                 false => values(forward(readable)),
             }
             .into_iter();
-            let records: Vec<Record> = (samples.iter().enumerate())
-                .map(|(i, sample)| Record {
+            let records: Vec<Record> = (present.iter().enumerate())
+                .map(|(i, present)| Record {
                     index: (first + i) as u64,
-                    row: sample.as_ref().map(|_| rows.by_ref().take(width).collect()),
+                    row: present.then(|| rows.by_ref().take(width).collect()),
                 })
                 .collect();
             parts.append(&records)?;
@@ -191,19 +206,25 @@ impl Job<'_> {
         identity.add(self.setup.tokenizer.digest().as_bytes());
         identity.add(self.setup.weights_digest()?.as_bytes());
         identity.add(&self.batch.to_le_bytes());
+        if self.reading.upright {
+            identity.add(b"upright");
+        }
         names.iter().for_each(|name| identity.add(name.as_bytes()));
         Ok(identity.finish())
     }
 }
 
 /// Pictures without captions; one that cannot be read is `None`, as TAO leaves it out.
-struct Pictures {
+struct PictureFiles {
     paths: Vec<PathBuf>,
     recipe: PictureRecipe,
+    reading: Reading,
+    /// Pictures whose EXIF data asks for a turn that was not made.
+    turned: Arc<AtomicUsize>,
 }
 
-impl Dataset for Pictures {
-    type Sample = Option<Vec<f32>>;
+impl Dataset for PictureFiles {
+    type Sample = Option<Prepared>;
 
     fn len(&self) -> usize {
         self.paths.len()
@@ -216,8 +237,13 @@ impl Dataset for Pictures {
         stages: &mut Stages,
     ) -> Result<Self::Sample, DataError> {
         let path = &self.paths[index];
-        match stages.time(Stage::Decode, || read_picture(path, &Limits::default())) {
-            Ok(picture) => Ok(Some(stages.time(Stage::Transform, || self.recipe.apply(&picture)))),
+        match stages.time(Stage::Decode, || read_picture_as(path, &self.reading)) {
+            Ok(decoded) => {
+                let is_turned = decoded.orientation != Orientation::UPRIGHT;
+                self.turned.fetch_add(usize::from(is_turned), Ordering::Relaxed);
+                let prepare = || Prepared::new(&self.recipe, &decoded.picture);
+                Ok(Some(stages.time(Stage::Transform, prepare)))
+            }
             Err(error) => {
                 tracing::warn!("{error}; left out");
                 Ok(None)

@@ -1,20 +1,26 @@
 //! Initial values of a model that is trained from scratch, and of what a checkpoint leaves open.
 //!
 //! SigLIP types start as in `google-research/big_vision:models/vit.py`, the others as in
-//! `mlfoundations/open_clip:src/open_clip/transformer.py`: normal values, ones for the gains of norms,
+//! `mlfoundations/open_clip:src/open_clip/transformer.py`, C-RADIO's tower as in RADIO: normal values, ones for the gains of norms,
 //! zeros for biases. Every parameter has its own random numbers, keyed by its name: the order of
 //! drawing does not matter.
 
 use burn::tensor::Device;
 use hearth_backbones::{
     positions::sin_cos_2d,
-    vit::{VisionPool, VisionPositions},
+    vit::{VisionConfig, VisionPool, VisionPositions},
 };
 use hearth_data::random::Key;
 use hearth_engine::contrastive::Contrast;
 use hearth_weights::{Parameter, map_values};
 
-use crate::model::{Clip, ClipConfig};
+use crate::{
+    model::{Clip, ClipConfig},
+    vision::TowerConfig,
+};
+
+/// Initial factor of a residual branch, as in timm's ViT.
+const LAYER_SCALE: f32 = 1e-5;
 
 /// Initial calibration of the cosines.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +76,7 @@ fn values(
             let mut numbers = key.of("weights").of(&parameter.name).rng();
             (0..parameter.len()).map(|_| numbers.normal() as f32 * deviation).collect()
         }
-        Rule::SinCos2d => sin_cos_2d(config.vision.grid(), config.vision.block.width),
+        Rule::SinCos2d { grid } => sin_cos_2d(grid, config.vision.block().width),
     }
 }
 
@@ -78,26 +84,60 @@ enum Rule {
     Constant(f32),
     /// Mean 0 and this deviation.
     Normal(f32),
-    SinCos2d,
+    SinCos2d {
+        grid: usize,
+    },
+}
+
+/// Whose initial values a tower has.
+enum Manner {
+    SigLip,
+    OpenClip,
+    Radio,
 }
 
 fn rule(parameter: &Parameter, config: &ClipConfig, calibration: Calibration) -> Rule {
     let (tower, rest) = parameter.name.split_once('.').unwrap_or(("", &parameter.name));
-    match rest {
-        "logit_scale" => Rule::Constant(calibration.logit_scale),
-        "logit_bias" => Rule::Constant(calibration.logit_bias),
-        "pos_embed" if config.vision.positions == VisionPositions::SinCos2d => Rule::SinCos2d,
+    let (manner, block, depth) = match (tower, &config.vision) {
+        ("visual", vision) => (manner(vision), vision.block(), vision.depth()),
+        _ if config.text.projection_bias => (Manner::SigLip, &config.text.block, config.text.depth),
+        _ => (Manner::OpenClip, &config.text.block, config.text.depth),
+    };
+    match (rest, &config.vision) {
+        ("logit_scale", _) => Rule::Constant(calibration.logit_scale),
+        ("logit_bias", _) => Rule::Constant(calibration.logit_bias),
+        ("pos_embed", TowerConfig::Vit(vision)) if fixed_positions(vision) => {
+            Rule::SinCos2d { grid: vision.grid() }
+        }
         _ if rest.contains("norm") && rest.ends_with("weight") => Rule::Constant(1.0),
         _ if rest.ends_with("bias") => Rule::Constant(0.0),
-        _ if config.vision.pool == VisionPool::Map => Rule::Normal(siglip(rest, &parameter.shape)),
-        _ => {
-            let (block, depth) = match tower {
-                "visual" => (&config.vision.block, config.vision.depth),
-                _ => (&config.text.block, config.text.depth),
-            };
-            Rule::Normal(open_clip(rest, block.width, depth, &parameter.shape))
-        }
+        _ if rest.ends_with("gamma") => Rule::Constant(LAYER_SCALE),
+        _ => Rule::Normal(match manner {
+            Manner::SigLip => siglip(rest, &parameter.shape),
+            Manner::OpenClip => open_clip(rest, block.width, depth, &parameter.shape),
+            Manner::Radio => radio(rest, &parameter.shape),
+        }),
     }
+}
+
+fn manner(vision: &TowerConfig) -> Manner {
+    match vision {
+        TowerConfig::Vit(config) if config.pool == VisionPool::Map => Manner::SigLip,
+        TowerConfig::Vit(_) => Manner::OpenClip,
+        TowerConfig::Naflex(_) => Manner::SigLip,
+        TowerConfig::Radio(_) => Manner::Radio,
+    }
+}
+
+fn fixed_positions(vision: &VisionConfig) -> bool {
+    vision.positions == VisionPositions::SinCos2d
+}
+
+/// Deviations of RADIO: tables by their width, matrices as timm's ViT.
+fn radio(rest: &str, shape: &[usize]) -> f32 {
+    let table = rest.ends_with("pos_embed") || rest.ends_with("cls_token.token");
+    let width = shape.last().copied().unwrap_or(1) as f32;
+    if table { width.powf(-0.5) } else { 0.02 }
 }
 
 /// Deviations of big_vision's SigLIP: tables by their width, matrices by both sides (Xavier).

@@ -1,24 +1,50 @@
 //! The published layouts of CLIP checkpoints as two-way tables over the names of [`Clip`].
+//! Whether a file is safetensors or PyTorch's makes no difference.
 //!
 //! Sources: `huggingface/transformers:models/{siglip,clip}/modeling_*.py`;
 //! `mlfoundations/open_clip:src/open_clip/{model,transformer}.py`; timm `vision_transformer.py`.
 //!
 //! [`Clip`]: crate::model::Clip
 
+pub(crate) mod radio;
+mod tao;
+
+use hearth_data::transform::ResizeMode;
 use hearth_weights::{KeyMap, Rule};
 
-use crate::registry::Family;
+use crate::{radio::Adaptor, recipe::Recipe, registry::Family};
 
 /// All layouts that are read; one that asks for more names stands before one that asks for less.
 pub fn all() -> Vec<KeyMap> {
-    vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()]
+    let mut all = vec![transformers_siglip(), transformers_clip(), open_clip_timm(), open_clip()];
+    all.extend(tao::all());
+    all
 }
 
-/// The layout in which models of a family are saved: that of its public checkpoints.
-pub fn public(family: Family) -> KeyMap {
-    match family {
-        Family::SigLip2 => transformers_siglip(),
-        Family::NvClip | Family::OpenAi | Family::BuiltIn => open_clip(),
+/// Files that hold the text tower of an adaptor's teacher, alone or beside others.
+pub fn text_towers(adaptor: Adaptor) -> Vec<KeyMap> {
+    match adaptor {
+        Adaptor::SigLip => {
+            let [transformers, _] = radio::text("text_model.");
+            vec![transformers, open_clip_timm()]
+        }
+        Adaptor::Clip => {
+            let [_, open_clip] = radio::text("");
+            let [_, custom] = radio::text("text.");
+            vec![open_clip, custom, transformers_clip()]
+        }
+    }
+}
+
+/// The layout in which models of a family are saved: that of its public checkpoints, for C-RADIO that
+/// of TAO's.
+pub(crate) fn public(recipe: &Recipe) -> KeyMap {
+    let flexible = matches!(recipe.picture.resize, ResizeMode::PatchBudget { .. });
+    match (recipe.family(), &recipe.radio) {
+        (_, Some(numbers)) => radio::whole(numbers),
+        (Family::SigLip2, None) => transformers_siglip(),
+        _ if flexible => transformers_siglip(),
+        _ => open_clip(),
     }
 }
 
@@ -92,7 +118,14 @@ pub fn open_clip() -> KeyMap {
     KeyMap {
         name: "open_clip CLIP".to_owned(),
         rules,
-        ignored: names(&["attn_mask"]),
+        // OpenAI's archives carry their sizes as tensors, and masks as attributes.
+        ignored: names(&[
+            "attn_mask",
+            "transformer.resblocks.{}.attn_mask",
+            "input_resolution",
+            "context_length",
+            "vocab_size",
+        ]),
         recognised_by: names(&["visual.conv1.weight", "text_projection"]),
     }
 }

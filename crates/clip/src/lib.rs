@@ -6,19 +6,26 @@
 //! Start reading at [`model`], then [`train`](train()).
 #![recursion_limit = "256"]
 
+mod adapters;
 mod check;
+mod checkpoints;
 mod dataset;
 mod embeddings;
 mod error;
 mod evaluate;
 mod experiment;
+pub mod extra;
+mod hub;
 mod inference;
 mod init;
 pub mod layouts;
 mod memory;
 pub mod model;
-mod parts;
+pub mod parts;
+pub mod peft;
+pub mod pictures;
 mod plan;
+pub mod radio;
 mod recipe;
 pub mod registry;
 mod resize;
@@ -29,6 +36,9 @@ pub mod spec;
 mod summary;
 pub mod task;
 mod train;
+pub mod vision;
+mod waiting;
+pub mod zero_shot;
 
 pub use check::check;
 pub use error::ClipError;

@@ -4,11 +4,20 @@
 //! forward pass under autodiff, for widths 256 to 768, 4 to 16 heads, 64 to 256 tokens); a test of the
 //! binary compares the sum with the measured peak of real runs.
 
-use burn::{module::Module, tensor::Device};
-use hearth_backbones::layers::{Activation, BlockConfig};
+use burn::tensor::Device;
+use hearth_backbones::{
+    layers::{Activation, BlockConfig},
+    lora::{self, LoraConfig, Target},
+};
 use hearth_weights::parameters;
 
-use crate::{dataset::TrainBatches, model::ClipConfig, setup::Setup, spec::ClipSpec};
+use crate::{
+    dataset::TrainBatches,
+    model::ClipConfig,
+    peft::{Adaptation, Peft},
+    setup::Setup,
+    spec::ClipSpec,
+};
 
 /// Bytes of a value.
 const FLOAT: f64 = 4.0;
@@ -24,8 +33,12 @@ struct Work {
     micro_batch: usize,
     /// Pairs of a step, whose pixels are loaded together.
     global_batch: usize,
+    /// Patches of a picture.
+    patches: usize,
     /// Blocks keep their input only.
     recompute: bool,
+    /// A copy of what is trained whole, as it was.
+    teacher: bool,
     /// Bytes of the tokenizer in memory.
     tokenizer: f64,
 }
@@ -33,7 +46,7 @@ struct Work {
 /// Memory of a training in bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Estimate {
-    /// Weights, gradients and the two moments of the optimizer.
+    /// Weights; gradients and the two moments of the optimizer for what is trained; a teacher's copy.
     pub(crate) parameters: f64,
     /// What the forward pass of one micro-batch keeps for the backward pass.
     pub(crate) activations: f64,
@@ -52,33 +65,49 @@ impl Estimate {
 const TOKENIZER_GROWTH: f64 = 60.0;
 
 /// The peak of the training that a spec describes.
-pub(crate) fn of_training(spec: &ClipSpec, setup: &Setup, data: &TrainBatches) -> Estimate {
+pub(crate) fn of_training(
+    spec: &ClipSpec,
+    setup: &Setup,
+    peft: &Peft,
+    data: &TrainBatches,
+) -> Estimate {
+    let config = setup.config();
     let work = Work {
         micro_batch: data.micro_batch(),
         global_batch: data.global_batch(),
+        patches: setup.recipe.patches(config.vision.patch_size()),
         recompute: spec.train.grad_checkpointing,
+        teacher: spec.regularization.enabled,
         tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
     };
-    estimate(&setup.config(), &work)
+    estimate(&config, peft, &work)
 }
 
-/// The peak of training `config`.
-fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
-    let model = config.init(&Device::flex());
-    let count = model.num_params() as f64;
-    let largest = parameters(&model).iter().map(|p| p.len()).max().unwrap_or(0) as f64;
+/// The peak of training `peft` of `config`.
+fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
+    let (held, largest) = parameter_floats(config, peft, work.teacher);
     let pairs = work.micro_batch as f64;
 
     let towers = [
-        (&config.vision.block, config.vision.depth, config.vision.num_tokens()),
-        (&config.text.block, config.text.depth, config.text.context_length),
+        (
+            &peft.vision,
+            config.vision.block(),
+            config.vision.depth(),
+            config.vision.num_tokens(work.patches),
+        ),
+        (&peft.text, &config.text.block, config.text.depth, config.text.context_length),
     ];
     let activations: f64 = towers
         .iter()
-        .map(|(block, depth, tokens)| tower(block, *depth, *tokens, work.recompute))
+        .map(|(adaptation, block, depth, tokens)| match adaptation {
+            Adaptation::Full => tower(block, *depth, *tokens, work.recompute),
+            // Nothing is kept; one block works.
+            Adaptation::Frozen => tower(block, 1, *tokens, false),
+            Adaptation::Lora(lora) => lora_tower(block, lora, *tokens, work.recompute),
+        })
         .sum();
 
-    let pixels = 3.0 * (config.vision.image_size as f64).powi(2);
+    let pixels = 3.0 * (work.patches * config.vision.patch_size().pow(2)) as f64;
     // Two batches on their way, one in use on the host, one on the device and cut into patches.
     let loading = 3.0 * work.global_batch as f64 * pixels + 2.0 * pairs * pixels;
 
@@ -87,10 +116,37 @@ fn estimate(config: &ClipConfig, work: &Work) -> Estimate {
     // The backward pass frees what it has used; the update comes when everything is free.
     let update = UPDATE_COPIES * largest;
     Estimate {
-        parameters: FLOAT * 4.0 * count,
+        parameters: FLOAT * held,
         activations: FLOAT * (activations * pairs + logits).max(update),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
+}
+
+/// Values of the parameters and of what is kept for each, and of the largest that is trained.
+fn parameter_floats(config: &ClipConfig, peft: &Peft, teacher: bool) -> (f64, f64) {
+    // Takes no memory: nothing of it is drawn.
+    let mut model = config.init(&Device::flex());
+    for (adaptation, blocks) in
+        [(&peft.vision, model.visual.blocks_mut()), (&peft.text, &mut model.text.blocks)]
+    {
+        if let Adaptation::Lora(config) = adaptation {
+            lora::adapt(blocks, config, &Device::flex());
+        }
+    }
+    let (mut held, mut largest) = (0, 0);
+    for parameter in parameters(&model) {
+        let tower = if parameter.name.starts_with("visual.") { &peft.vision } else { &peft.text };
+        let whole = *tower == Adaptation::Full;
+        held += parameter.len();
+        if whole || parameter.name.contains(".lora.") {
+            held += 3 * parameter.len();
+            largest = largest.max(parameter.len());
+        }
+        if whole && teacher {
+            held += parameter.len();
+        }
+    }
+    (held as f64, largest as f64)
 }
 
 /// Bytes that the system can give; `None` where it does not tell.
@@ -111,6 +167,29 @@ fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f
     };
     // Embedding, positions and the last norm keep a few more rows.
     (blocks + 6.0 * width) * tokens as f64
+}
+
+/// Values that one pair keeps in a tower of which adapters are trained.
+fn lora_tower(block: &BlockConfig, lora: &LoraConfig, tokens: usize, recompute: bool) -> f64 {
+    // Frozen matrices keep their inputs for nobody.
+    let spared = (3 * block.width + block.mlp_width) as f64;
+    let changed = adapter_floats(block, lora) - spared;
+    // The first block with adapters has nothing to recompute from.
+    let whole = if recompute { lora.blocks.min(2) } else { lora.blocks };
+    let first = if recompute { block_floats(block, tokens) * tokens as f64 } else { 0.0 };
+    tower(block, lora.blocks, tokens, recompute) + first + changed * (whole * tokens) as f64
+}
+
+/// Values that one token keeps for the adapters of one block: their inputs and what is dropped of
+/// them, and what lies between the two matrices.
+fn adapter_floats(block: &BlockConfig, lora: &LoraConfig) -> f64 {
+    let kept = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
+    let inputs = |target: &Target| match target {
+        Target::Fc2 => block.mlp_width,
+        _ => block.width,
+    };
+    let rows = |target| kept * inputs(target) as f64 + lora.rank as f64;
+    lora.targets.iter().map(rows).sum()
 }
 
 /// Values that one token keeps in one block: norms, projections, residuals; the MLP, twice as often

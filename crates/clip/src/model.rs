@@ -12,14 +12,15 @@ use hearth_backbones::{
     BackboneError,
     layers::{Activation, zeros},
     text::{TextConfig, TextTransformer},
-    vit::{VisionConfig, VisionTransformer},
 };
+
+use crate::vision::{Images, TowerConfig, VisionTower};
 
 /// Numbers of both towers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClipConfig {
     /// Vision tower.
-    pub vision: VisionConfig,
+    pub vision: TowerConfig,
     /// Text tower; its projection is as wide as the vision tower's embedding.
     pub text: TextConfig,
     /// A trained offset of the logits (SigLIP).
@@ -30,7 +31,7 @@ pub struct ClipConfig {
 #[derive(Module, Debug)]
 pub struct Clip {
     /// Pictures to embeddings.
-    pub visual: VisionTransformer,
+    pub visual: VisionTower,
     /// Captions to embeddings.
     pub text: TextTransformer,
     /// [1], logarithm of the multiplier of the cosines.
@@ -58,16 +59,16 @@ impl ClipConfig {
 
     /// The same towers with another non-linearity in every block.
     pub fn with_activation(mut self, activation: Activation) -> Self {
-        self.vision.block.activation = activation;
+        self.vision.block_mut().activation = activation;
         self.text.block.activation = activation;
         self
     }
 }
 
 impl Clip {
-    /// `images` [B, 3, H, H], normalised. Returns [B, E], L2-normalised.
-    pub fn embed_images(&self, images: Tensor<4>, recompute: bool) -> Tensor<2> {
-        normalise(self.visual.forward(images, recompute))
+    /// `images` [B, 3, H, H], normalised, or what else the tower takes. Returns [B, E], L2-normalised.
+    pub fn embed_images(&self, images: impl Into<Images>, recompute: bool) -> Tensor<2> {
+        normalise(self.visual.forward(images.into(), recompute))
     }
 
     /// `ids` [B, C]. Returns [B, E], L2-normalised.
@@ -78,7 +79,7 @@ impl Clip {
     /// The numbers it was built from.
     pub fn config(&self) -> ClipConfig {
         ClipConfig {
-            vision: self.visual.config().clone(),
+            vision: self.visual.config(),
             text: self.text.config().clone(),
             logit_bias: self.logit_bias.is_some(),
         }

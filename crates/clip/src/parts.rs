@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 /// Rows of one kind of input that are on disk.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub struct Parts {
     path: PathBuf,
     file: File,
     width: usize,
@@ -27,26 +27,26 @@ pub(crate) struct Parts {
 
 /// One finished input.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Record {
+pub struct Record {
     /// Position in the list of inputs.
-    pub(crate) index: u64,
+    pub index: u64,
     /// Its embedding; none where the input could not be read.
-    pub(crate) row: Option<Vec<f32>>,
+    pub row: Option<Vec<f32>>,
 }
 
 /// What identifies work whose rows may be continued.
 #[derive(Debug, Default)]
-pub(crate) struct Identity(Sha256);
+pub struct Identity(Sha256);
 
 impl Identity {
     /// Adds a part; order and boundaries count.
-    pub(crate) fn add(&mut self, part: &[u8]) {
+    pub fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
     }
 
     /// Hexadecimal digest.
-    pub(crate) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         hex(&self.0.finalize())
     }
 }
@@ -59,7 +59,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 impl Parts {
     /// Opens or starts the part file of this work. Of what is there, whole batches of `batch`
     /// records are kept, so that every row is computed in the same company as in one go.
-    pub(crate) fn open(
+    pub fn open(
         path: &Path,
         identity: &str,
         width: usize,
@@ -95,12 +95,12 @@ impl Parts {
     }
 
     /// Records that need not be computed again.
-    pub(crate) fn finished(&self) -> usize {
+    pub fn finished(&self) -> usize {
         self.finished
     }
 
     /// Adds records and syncs them to disk.
-    pub(crate) fn append(&mut self, records: &[Record]) -> Result<(), FileError> {
+    pub fn append(&mut self, records: &[Record]) -> Result<(), FileError> {
         let mut bytes = Vec::with_capacity(records.len() * self.record_size() as usize);
         for record in records {
             let start = bytes.len();
@@ -119,7 +119,7 @@ impl Parts {
     }
 
     /// All finished records, in order.
-    pub(crate) fn records(
+    pub fn records(
         &self,
     ) -> Result<impl Iterator<Item = Result<Record, FileError>> + use<>, FileError> {
         let mut file =
@@ -139,7 +139,7 @@ impl Parts {
     }
 
     /// Removes the file: its rows stand elsewhere now.
-    pub(crate) fn remove(self) -> Result<(), FileError> {
+    pub fn remove(self) -> Result<(), FileError> {
         fs::remove_file(&self.path).map_err(FileError::at("remove this file", &self.path))
     }
 

@@ -14,8 +14,9 @@ use hearth_spec::{
 use crate::{
     dataset::TrainBatches,
     error::ClipError,
+    peft::Peft,
     retrieval::METRICS,
-    spec::{ClipSpec, Scheduler},
+    spec::{ClipSpec, ExifOrientation, RegularizationSpec, Scheduler, TrainSpec},
     task::Rates,
 };
 
@@ -121,9 +122,9 @@ pub(crate) fn best(
 }
 
 /// What has to be equal for a checkpoint to be continued exactly.
-pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
+pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches, peft: &Peft) -> Fingerprint {
     let text = |value: &dyn ToString| value.to_string();
-    [
+    let mut fingerprint: Fingerprint = [
         ("the training data", data.digest()),
         ("the global batch size", text(&data.global_batch())),
         ("`dataset.seed`", text(&spec.dataset.seed)),
@@ -131,5 +132,31 @@ pub(crate) fn fingerprint(spec: &ClipSpec, data: &TrainBatches) -> Fingerprint {
         ("`train.optim.optimizer_type`", text(&spec.train.optim.optimizer_type)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
-    .into()
+    .into();
+    let mut add = |name: &str, value: String| drop(fingerprint.insert(name.to_owned(), value));
+    // What has its default is not there, so that checkpoints from before a key can be continued.
+    let exif_orientation = spec.hearth.dataset.exif_orientation;
+    if exif_orientation != ExifOrientation::Ignore {
+        add("`hearth.dataset.exif_orientation`", text(&exif_orientation));
+    }
+    if let Some(captions) = spec.hearth.dataset.train.captions {
+        add("`hearth.dataset.train.captions`", text(&captions));
+    }
+    if spec.peft.enabled {
+        add("`peft`", peft.to_string());
+    }
+    if spec.train.triplet_loss_weight > 0.0 {
+        let TrainSpec { triplet_loss_weight, triplet_margin, .. } = &spec.train;
+        let value = format!("weight {triplet_loss_weight}, margin {triplet_margin}");
+        add("the triplet loss", value);
+    }
+    if spec.regularization.enabled {
+        let RegularizationSpec { embedding_mse_weight, cosine_weight, similarity_weight, .. } =
+            &spec.regularization;
+        let value = format!(
+            "embedding_mse {embedding_mse_weight}, cosine {cosine_weight}, similarity {similarity_weight}"
+        );
+        add("`regularization`", value);
+    }
+    fingerprint
 }

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hearth_backbones::layers::Activation;
 use hearth_data::{
     tokenizer::{TextRecipe, Tokenizer},
-    transform::PictureRecipe,
+    transform::{PictureRecipe, ResizeMode},
 };
 use hearth_engine::contrastive::Contrast;
 use hearth_weights::WeightsFile;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::ClipError,
     model::ClipConfig,
+    radio::RadioNumbers,
     registry::{self, Family},
 };
 
@@ -30,7 +31,7 @@ const SPEC: &str = "hearth.spec";
 pub(crate) struct Recipe {
     /// `model.type`.
     pub(crate) model_type: String,
-    /// Non-linearity of both towers.
+    /// Non-linearity of both towers; of the vision tower for C-RADIO.
     #[serde(with = "ActivationName")]
     pub(crate) activation: Activation,
     /// Preparation of pictures; its size is the model's.
@@ -40,6 +41,9 @@ pub(crate) struct Recipe {
     /// Loss that the calibration belongs to.
     #[serde(with = "ContrastName")]
     pub(crate) contrast: Contrast,
+    /// What the files of a C-RADIO model say about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) radio: Option<RadioNumbers>,
     /// The largest logit scale that training reaches: that of the weights it started from, where
     /// they lie above the usual ceiling.
     pub(crate) logit_scale_ceiling: f32,
@@ -66,14 +70,33 @@ impl Recipe {
     /// The table of a built-in model has a row for each id of `tokenizer`, which travels with it.
     pub(crate) fn config(&self, tokenizer: &Tokenizer) -> Option<ClipConfig> {
         let found = registry::model_type(&self.model_type)?;
+        let (size, length) = (self.picture.size as usize, self.text.context_length);
+        if let Some(numbers) = &self.radio {
+            return Some(numbers.config(size, length));
+        }
         let mut config = found.config.with_activation(self.activation);
+        config.vision = config.vision.with_image_size(size);
+        config.text.context_length = length;
         if found.family == Family::BuiltIn {
             let ids = tokenizer.largest_id() as usize + 1;
             config.text.vocab_size = config.text.vocab_size.max(ids);
         }
-        config.vision.image_size = self.picture.size as usize;
-        config.text.context_length = self.text.context_length;
         Some(config)
+    }
+
+    /// What the model type shares with others.
+    pub(crate) fn family(&self) -> Family {
+        registry::model_type(&self.model_type).map_or(Family::BuiltIn, |found| found.family)
+    }
+
+    /// Patches that a picture is cut into, at most.
+    pub(crate) fn patches(&self, patch_size: usize) -> usize {
+        match self.picture.resize {
+            ResizeMode::PatchBudget { budget, .. } => budget as usize,
+            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => {
+                (self.picture.size as usize / patch_size).pow(2)
+            }
+        }
     }
 
     /// One line of JSON, keys in the order of the fields.

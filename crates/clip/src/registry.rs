@@ -5,6 +5,7 @@
 
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
+    naflex::NaflexConfig,
     text::{TextConfig, TextPool},
     vit::{VisionConfig, VisionPool, VisionPositions},
 };
@@ -14,7 +15,11 @@ use hearth_data::{
     transform::{PictureRecipe, ResizeMode},
 };
 
-use crate::model::ClipConfig;
+use crate::{
+    model::ClipConfig,
+    radio::{Adaptor, RadioNumbers},
+    vision::TowerConfig,
+};
 
 /// Groups of model types that share layouts of weights, preparation and defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub enum Family {
     NvClip,
     /// OpenAI's and LAION's CLIP.
     OpenAi,
+    /// NVIDIA's C-RADIO backbones with a text tower.
+    Radio,
     /// Small models of our own. Any tokenizer serves them: their rules and the size of their vocabulary
     /// follow it.
     BuiltIn,
@@ -45,13 +52,14 @@ pub struct ModelType {
     pub text: TextRecipe,
 }
 
-/// Names of all types of this release.
+/// Names of all types.
 pub const NAMES: &[&str] = &[
     "siglip2-base-patch32-256",
     "siglip2-base-patch16-224",
     "siglip2-base-patch16-256",
     "siglip2-base-patch16-384",
     "siglip2-base-patch16-512",
+    "siglip2-base-patch16-naflex",
     "siglip2-large-patch16-256",
     "siglip2-large-patch16-384",
     "siglip2-large-patch16-512",
@@ -60,6 +68,7 @@ pub const NAMES: &[&str] = &[
     "siglip2-so400m-patch16-256",
     "siglip2-so400m-patch16-384",
     "siglip2-so400m-patch16-512",
+    "siglip2-so400m-patch16-naflex",
     "ViT-L-14-SigLIP-CLIPA-84",
     "ViT-L-14-SigLIP-CLIPA-224",
     "ViT-L-14-SigLIP-CLIPA-336",
@@ -67,6 +76,10 @@ pub const NAMES: &[&str] = &[
     "ViT-H-14-SigLIP-CLIPA-224",
     "ViT-H-14-SigLIP-CLIPA-336",
     "ViT-H-14-SigLIP-CLIPA-574",
+    "c-radio_v3-b",
+    "c-radio_v3-l",
+    "c-radio_v3-h",
+    "c-radio_v3-g",
     "ViT-B-32",
     "ViT-B-32-quickgelu",
     "ViT-B-16",
@@ -74,26 +87,24 @@ pub const NAMES: &[&str] = &[
     "ViT-L-14",
     "ViT-L-14-quickgelu",
     "hearth-tiny",
-];
-
-/// Names that TAO knows and this release does not run.
-pub const NOT_IN_THIS_RELEASE: &[&str] = &[
-    "siglip2-so400m-patch16-naflex",
-    "c-radio_v3-b",
-    "c-radio_v3-l",
-    "c-radio_v3-h",
-    "c-radio_v3-g",
+    "hearth-tiny-naflex",
 ];
 
 const OPENAI_MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const OPENAI_STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Size of Gemma's vocabulary.
-const GEMMA: usize = 256_000;
+pub(crate) const GEMMA: usize = 256_000;
 /// Size of CLIP's own vocabulary.
-const CLIP_BPE: usize = 49_408;
+pub(crate) const CLIP_BPE: usize = 49_408;
 /// Size of the CLIPA embedding table; BERT uses the first 30,522 rows.
 const CLIPA_VOCABULARY: usize = 32_000;
+/// Side of SigLIP2's position table for pictures of any aspect ratio.
+const NAFLEX_TABLE: usize = 16;
+/// Patches of a NaFlex picture, unless the spec says otherwise.
+pub(crate) const NAFLEX_PATCHES: usize = 256;
+/// Side of the pictures that TAO trains C-RADIO with.
+const RADIO_IMAGE: usize = 224;
 /// Size of the embedding table of the built-in model.
 const TINY_VOCABULARY: usize = 128;
 
@@ -102,20 +113,18 @@ pub fn model_type(name: &str) -> Option<ModelType> {
     let name = *NAMES.iter().find(|known| **known == name)?;
     let parts: Vec<&str> = name.split('-').collect();
     let found = match parts[..] {
+        ["siglip2", size, patch, "naflex"] => naflex(name, size, number(patch)?),
         ["siglip2", size, patch, image] => siglip2(name, size, number(patch)?, number(image)?),
         ["ViT", size, "14", "SigLIP", "CLIPA", image] => nv_clip(name, size, number(image)?),
         ["ViT", size, patch] => openai(name, size, number(patch)?, Activation::Gelu),
         ["ViT", size, patch, "quickgelu"] => {
             openai(name, size, number(patch)?, Activation::QuickGelu)
         }
+        ["c", "radio_v3", size] => radio(name, size),
+        ["hearth", "tiny", "naflex"] => tiny_naflex(name),
         _ => tiny(name),
     };
     Some(found)
-}
-
-/// What the model type called `name` shares with others.
-pub(crate) fn family(name: &str) -> Family {
-    model_type(name).map_or(Family::BuiltIn, |found| found.family)
 }
 
 /// The digits of `patch16` or `224`.
@@ -123,14 +132,49 @@ fn number(text: &str) -> Option<usize> {
     text.trim_start_matches("patch").parse().ok()
 }
 
-fn siglip2(name: &'static str, size: &str, patch_size: usize, image_size: usize) -> ModelType {
+/// Blocks of both SigLIP2 towers, and how many.
+fn siglip2_block(size: &str) -> (BlockConfig, usize) {
     let (width, mlp_width, depth, num_heads) = match size {
         "base" => (768, 3072, 12, 12),
         "large" => (1024, 4096, 24, 16),
         _ => (1152, 4304, 27, 16),
     };
     let activation = Activation::GeluTanh;
-    let block = BlockConfig { width, num_heads, mlp_width, activation, norm_eps: 1e-6 };
+    let block = BlockConfig { width, num_heads, mlp_width, activation, ..BlockConfig::default() };
+    (block, depth)
+}
+
+/// Gemma's tokens through a tower that embeds as widely as it computes, or wider.
+pub(crate) fn siglip2_text(block: BlockConfig, depth: usize, projection: usize) -> TextConfig {
+    TextConfig {
+        vocab_size: GEMMA,
+        context_length: 64,
+        depth,
+        block,
+        causal: false,
+        pool: TextPool::Last,
+        projection,
+        projection_bias: true,
+    }
+}
+
+/// Pictures of any aspect ratio, cut into [`NAFLEX_PATCHES`] patches at most.
+fn naflex(name: &'static str, size: &str, patch_size: usize) -> ModelType {
+    let (block, depth) = siglip2_block(size);
+    let config = NaflexConfig { patch_size, table_side: NAFLEX_TABLE, depth, block: block.clone() };
+    let fixed = siglip2(name, size, patch_size, NAFLEX_TABLE * patch_size);
+    let resize =
+        ResizeMode::PatchBudget { patch: patch_size as u32, budget: NAFLEX_PATCHES as u32 };
+    ModelType {
+        config: ClipConfig { vision: TowerConfig::Naflex(config), ..fixed.config },
+        picture: PictureRecipe { resize, ..fixed.picture },
+        ..fixed
+    }
+}
+
+fn siglip2(name: &'static str, size: &str, patch_size: usize, image_size: usize) -> ModelType {
+    let (block, depth) = siglip2_block(size);
+    let width = block.width;
     let vision = VisionConfig {
         image_size,
         patch_size,
@@ -143,20 +187,14 @@ fn siglip2(name: &'static str, size: &str, patch_size: usize, image_size: usize)
         pool: VisionPool::Map,
         projection: None,
     };
-    let text = TextConfig {
-        vocab_size: GEMMA,
-        context_length: 64,
-        depth,
-        block,
-        causal: false,
-        pool: TextPool::Last,
-        projection: width,
-        projection_bias: true,
-    };
     ModelType {
         name,
         family: Family::SigLip2,
-        config: ClipConfig { vision, text, logit_bias: true },
+        config: ClipConfig {
+            vision: TowerConfig::Vit(vision),
+            text: siglip2_text(block, depth, width),
+            logit_bias: true,
+        },
         picture: PictureRecipe {
             size: image_size as u32,
             resize: ResizeMode::Squash,
@@ -203,7 +241,7 @@ fn nv_clip(name: &'static str, size: &str, image_size: usize) -> ModelType {
     ModelType {
         name,
         family: Family::NvClip,
-        config: ClipConfig { vision, text, logit_bias: true },
+        config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: true },
         picture: clip_picture(image_size),
         text: TextRecipe { rules: TextRules::BertStripSep, context_length, canonicalize: false },
     }
@@ -238,9 +276,22 @@ fn openai(name: &'static str, size: &str, patch_size: usize, activation: Activat
     ModelType {
         name,
         family: Family::OpenAi,
-        config: ClipConfig { vision, text, logit_bias: false },
+        config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: false },
         picture: clip_picture(224),
         text: TextRecipe { rules: TextRules::ClipBpe, context_length: 77, canonicalize: false },
+    }
+}
+
+/// A C-RADIO backbone with the head and the text tower of its SigLIP2 teacher; [`crate::radio`] has
+/// those of the other and what a file says of itself.
+fn radio(name: &'static str, size: &str) -> ModelType {
+    let numbers = RadioNumbers::of_type(size, Adaptor::SigLip);
+    ModelType {
+        name,
+        family: Family::Radio,
+        config: numbers.config(RADIO_IMAGE, 64),
+        picture: clip_picture(RADIO_IMAGE),
+        text: numbers.adaptor.text_recipe(),
     }
 }
 
@@ -273,14 +324,46 @@ fn tiny(name: &'static str) -> ModelType {
     ModelType {
         name,
         family: Family::BuiltIn,
-        config: ClipConfig { vision, text, logit_bias: true },
+        config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: true },
         picture: clip_picture(64),
         text: TextRecipe { rules: TextRules::SigLip2, context_length: 16, canonicalize: false },
     }
 }
 
+/// [`tiny`] for pictures of any aspect ratio, in the manner of SigLIP2.
+fn tiny_naflex(name: &'static str) -> ModelType {
+    let square = tiny(name);
+    let activation = Activation::GeluTanh;
+    let block = BlockConfig {
+        width: 128,
+        num_heads: 4,
+        mlp_width: 512,
+        activation,
+        ..BlockConfig::default()
+    };
+    let config = NaflexConfig { patch_size: 16, table_side: 4, depth: 3, block };
+    ModelType {
+        config: ClipConfig { vision: TowerConfig::Naflex(config), ..square.config },
+        picture: PictureRecipe {
+            resize: ResizeMode::PatchBudget { patch: 16, budget: 16 },
+            filter: Filter::Bilinear,
+            mean: [0.5; 3],
+            std: [0.5; 3],
+            ..square.picture
+        },
+        ..square
+    }
+}
+
 fn clip_block(width: usize, num_heads: usize, activation: Activation) -> BlockConfig {
-    BlockConfig { width, num_heads, mlp_width: 4 * width, activation, norm_eps: 1e-5 }
+    BlockConfig {
+        width,
+        num_heads,
+        mlp_width: 4 * width,
+        activation,
+        norm_eps: 1e-5,
+        ..BlockConfig::default()
+    }
 }
 
 fn clip_picture(image_size: usize) -> PictureRecipe {
@@ -298,6 +381,7 @@ mod tests {
     use burn::{module::Module, tensor::Device};
 
     use super::*;
+    use crate::vision::VisionTower;
 
     /// Totals of transformers 5.23 (`SiglipModel`) and open_clip 3.3, built without weights.
     const PUBLISHED: &[(&str, usize)] = &[
@@ -306,6 +390,7 @@ mod tests {
         ("siglip2-base-patch16-256", 375_234_050),
         ("siglip2-base-patch16-384", 375_479_810),
         ("siglip2-base-patch16-512", 375_823_874),
+        ("siglip2-base-patch16-naflex", 375_234_050),
         ("siglip2-large-patch16-256", 881_526_786),
         ("siglip2-large-patch16-384", 881_854_466),
         ("siglip2-large-patch16-512", 882_313_218),
@@ -314,6 +399,7 @@ mod tests {
         ("siglip2-so400m-patch16-256", 1_135_670_962),
         ("siglip2-so400m-patch16-384", 1_136_039_602),
         ("siglip2-so400m-patch16-512", 1_136_555_698),
+        ("siglip2-so400m-patch16-naflex", 1_135_670_962),
         ("ViT-L-14-SigLIP-CLIPA-84", 413_972_994),
         ("ViT-L-14-SigLIP-CLIPA-224", 414_245_122),
         ("ViT-L-14-SigLIP-CLIPA-336", 414_572_802),
@@ -334,6 +420,25 @@ mod tests {
         }
     }
 
+    /// Backbones of C-RADIO, instantiated by NVlabs/RADIO without their leftover register tokens, and the
+    /// SigLIP2 text towers beside them.
+    const RADIO: &[(&str, usize, usize)] = &[
+        ("c-radio_v3-b", 98_254_848 - 4 * 768, 707_782_896),
+        ("c-radio_v3-l", 319_934_464 - 4 * 1024, 707_782_896),
+        ("c-radio_v3-h", 651_642_880, 708_225_648),
+        ("c-radio_v3-g", 1_159_618_560, 707_782_896),
+    ];
+
+    #[test]
+    fn radio_has_the_published_backbones_and_text_towers() {
+        for (name, backbone, text) in RADIO {
+            let model = model_type(name).expect("a listed name").config.init(&Device::flex());
+            let VisionTower::Radio(tower) = &model.visual else { panic!("{name}: another tower") };
+            assert_eq!(tower.trunk.num_params(), *backbone, "{name}");
+            assert_eq!(model.text.num_params(), *text, "{name}");
+        }
+    }
+
     #[test]
     fn every_name_is_a_model_with_sound_numbers() {
         for name in NAMES {
@@ -344,6 +449,5 @@ mod tests {
             assert_eq!(found.config.text.context_length, found.text.context_length, "{name}");
         }
         assert!(model_type("ViT-B-3").is_none());
-        assert!(NOT_IN_THIS_RELEASE.iter().all(|name| model_type(name).is_none()));
     }
 }

@@ -1,5 +1,8 @@
 //! From a spec to a model with its tokenizer: which recipe, which weights, and whether they agree.
 
+mod agreement;
+mod radio;
+
 use std::{
     fs::File,
     io::{self, Read},
@@ -9,7 +12,11 @@ use std::{
 
 use burn::tensor::Device;
 use hearth_backbones::layers::Activation;
-use hearth_data::{random::Key, tokenizer::Tokenizer};
+use hearth_data::{
+    random::Key,
+    tokenizer::Tokenizer,
+    transform::{PictureRecipe, ResizeMode},
+};
 use hearth_engine::{FileError, Run, contrastive::Contrast};
 use hearth_spec::Document;
 use hearth_weights::{KeyMap, LoadOptions, LoadReport, WeightsFile, load};
@@ -17,15 +24,18 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     error::ClipError,
+    hub,
     init::{self, Calibration},
     layouts,
     model::{Clip, ClipConfig},
     parts::hex,
+    radio::folded,
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
     resize::position_tables,
     spec::{ClipSpec, LossType},
     task::LOGIT_SCALE_CEILING,
+    vision::TowerConfig,
 };
 
 /// What every action works with.
@@ -36,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) tokenizer: Arc<Tokenizer>,
     /// Weights to start from; none where the model is drawn.
     pub(crate) weights: Option<WeightsFile>,
+    /// The text tower's where they are in a file of their own (C-RADIO).
+    text_weights: Option<WeightsFile>,
 }
 
 impl Setup {
@@ -47,17 +59,21 @@ impl Setup {
         weights: Option<&Path>,
         run: &Run,
     ) -> Result<Self, ClipError> {
-        let weights = weights.map(|path| open(path, run)).transpose()?;
+        let weights = weights.map(|path| folded(open(path, run)?)).transpose()?;
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
+        let mut text_weights = None;
         let (recipe, tokenizer) = match carried {
             Some((recipe, tokenizer)) => {
-                check_agreement(document, spec, &recipe, &tokenizer)?;
+                agreement::check(document, spec, &recipe, &tokenizer)?;
                 (recipe, tokenizer)
             }
             None => {
-                let mut recipe = from_spec(document, spec, weights.as_ref(), run)?;
-                let path = tokenizer_path(document, spec, weights.as_ref())?;
-                let tokenizer = match registry::family(&recipe.model_type) {
+                let path = spec.hearth.model.text_weights.as_deref().map(Path::new);
+                text_weights = path.map(|path| open(path, run)).transpose()?;
+                let files = [text_weights.as_ref(), weights.as_ref()];
+                let mut recipe = from_spec(document, spec, files, run)?;
+                let path = tokenizer_path(document, spec, files)?;
+                let tokenizer = match recipe.family() {
                     Family::BuiltIn => Tokenizer::load_with_own_rules(&path, recipe.text.clone())?,
                     _ => Tokenizer::load(&path, recipe.text.clone())?,
                 };
@@ -65,7 +81,7 @@ impl Setup {
                 (recipe, tokenizer)
             }
         };
-        let setup = Self { recipe, tokenizer: Arc::new(tokenizer), weights };
+        let setup = Self { recipe, tokenizer: Arc::new(tokenizer), weights, text_weights };
         setup.check_vocabulary()?;
         Ok(setup)
     }
@@ -75,30 +91,34 @@ impl Setup {
         &self,
         key: &Key,
         device: &Device,
-    ) -> Result<(Clip, Option<LoadReport>), ClipError> {
+    ) -> Result<(Clip, Vec<LoadReport>), ClipError> {
         let config = self.config();
         let calibration = Calibration::of(self.recipe.contrast);
         let Some(weights) = &self.weights else {
-            return Ok((init::draw(&config, calibration, key, device), None));
+            return Ok((init::draw(&config, calibration, key, device), Vec::new()));
         };
+        if let Some(numbers) = &self.recipe.radio {
+            return self.radio_model(numbers, weights, key, device);
+        }
         let layouts = layouts::all();
         let map = KeyMap::recognise(&layouts, weights)?;
+        let offset = ["logit_bias", "backbone.{}.logit_bias"].map(str::to_owned);
         let options = LoadOptions {
             // A source trained with softmax has no offset.
             fresh: vec!["logit_bias".to_owned()],
-            dropped: if config.logit_bias { Vec::new() } else { vec!["logit_bias".to_owned()] },
+            dropped: if config.logit_bias { Vec::new() } else { offset.into() },
             resize: position_tables(),
         };
         let (model, report) = load(config.init(device), weights, map, &options)?;
         let fresh = report.fresh.clone();
         let model =
             init::draw_some(model, calibration, key, |name| fresh.iter().any(|f| f == name));
-        Ok((model, Some(report)))
+        Ok((model, vec![report]))
     }
 
     /// What the model type shares with others.
     pub(crate) fn family(&self) -> Family {
-        registry::family(&self.recipe.model_type)
+        self.recipe.family()
     }
 
     /// The numbers of the towers.
@@ -114,7 +134,8 @@ impl Setup {
     /// SHA-256 of the files of the weights.
     pub(crate) fn weights_digest(&self) -> Result<String, ClipError> {
         let mut hash = Sha256::new();
-        for path in self.weights.iter().flat_map(WeightsFile::files) {
+        let files = self.weights.iter().chain(&self.text_weights);
+        for path in files.flat_map(WeightsFile::files) {
             add_file(&mut hash, path).map_err(FileError::at("read this file", path))?;
         }
         Ok(hex(&hash.finalize()))
@@ -154,28 +175,70 @@ fn add_file(hash: &mut Sha256, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file that a spec names, or its `.safetensors` twin where the spec still has TAO's `.pth`.
+/// The file that a spec names, its `.safetensors` twin where the spec still has TAO's `.pth`, or what
+/// a hub knows by this name.
 pub(crate) fn open(path: &Path, run: &Run) -> Result<WeightsFile, ClipError> {
     let twin = path.with_extension("safetensors");
     if !path.exists() && twin.exists() {
         run.notice(&format!("{} does not exist; reading {}", path.display(), twin.display()));
         return Ok(WeightsFile::open(&twin)?);
     }
+    if let Some(name) = hub::name(path) {
+        return Ok(WeightsFile::open(hub::fetch(&name, run)?)?);
+    }
     Ok(WeightsFile::open(path)?)
 }
 
-/// The recipe that a spec describes; what it leaves open follows the model type.
+/// The recipe that a spec describes; what it leaves open follows the model type and the files, that of
+/// a text tower first.
 fn from_spec(
     document: &Document,
     spec: &ClipSpec,
-    weights: Option<&WeightsFile>,
+    [text_weights, weights]: [Option<&WeightsFile>; 2],
     run: &Run,
 ) -> Result<Recipe, ClipError> {
     let found =
         registry::model_type(&spec.model.kind).expect("`experiment::read` checked the name");
+    let mut picture = picture_recipe(document, spec, &found)?;
+    let mut text = found.text.clone();
+    let mut radio = None;
+    if found.family == Family::Radio {
+        let (numbers, normalisation) = radio::describe(document, spec, weights, text_weights)?;
+        if let Some([mean, std]) = normalisation {
+            (picture.mean, picture.std) = (mean, std);
+        }
+        text = numbers.adaptor.text_recipe();
+        text.context_length = numbers.text.context_length;
+        radio = Some(numbers);
+    }
+    text.canonicalize = spec.model.canonicalize_text;
+    Ok(Recipe {
+        model_type: found.name.to_owned(),
+        activation: activation(&found, weights, run)?,
+        picture,
+        text,
+        contrast: contrast(spec),
+        radio,
+        logit_scale_ceiling: LOGIT_SCALE_CEILING,
+    })
+}
+
+/// The type's preparation of pictures, with what the spec may change.
+fn picture_recipe(
+    document: &Document,
+    spec: &ClipSpec,
+    found: &ModelType,
+) -> Result<PictureRecipe, ClipError> {
     let mut picture = found.picture.clone();
-    if document.is_written("model.image_size") && found.family != Family::SigLip2 {
-        let (size, patch) = (spec.model.image_size, found.config.vision.patch_size);
+    if let ResizeMode::PatchBudget { patch, budget } = &mut picture.resize {
+        if document.is_written("hearth.model.max_num_patches") {
+            *budget = spec.hearth.model.max_num_patches as u32;
+        }
+        picture.size = budget.isqrt() * *patch;
+    }
+    let sized = !matches!(found.config.vision, TowerConfig::Naflex(_));
+    if document.is_written("model.image_size") && found.family != Family::SigLip2 && sized {
+        let (size, patch) = (spec.model.image_size, found.config.vision.patch_size());
         if size == 0 || !size.is_multiple_of(patch) {
             let mut checks = document.check();
             let needed = format!("a multiple of {patch}, the patch size of `{}`", found.name);
@@ -184,16 +247,7 @@ fn from_spec(
         }
         picture.size = size as u32;
     }
-    let mut text = found.text.clone();
-    text.canonicalize = spec.model.canonicalize_text;
-    Ok(Recipe {
-        model_type: found.name.to_owned(),
-        activation: activation(&found, weights, run)?,
-        picture,
-        text,
-        contrast: contrast(spec),
-        logit_scale_ceiling: LOGIT_SCALE_CEILING,
-    })
+    Ok(picture)
 }
 
 /// The spec's loss.
@@ -204,7 +258,8 @@ pub(crate) fn contrast(spec: &ClipSpec) -> Contrast {
     }
 }
 
-/// The non-linearity of the weights where a configuration beside them names it, else the type's.
+/// The non-linearity of the weights where a configuration beside them names it or the file is one of
+/// OpenAI's own, else the type's.
 ///
 /// OpenAI's weights need QuickGELU while open_clip's `ViT-B-32` means exact GELU: with the wrong one a
 /// model works, a few points worse.
@@ -213,20 +268,32 @@ fn activation(
     weights: Option<&WeightsFile>,
     run: &Run,
 ) -> Result<Activation, ClipError> {
-    let usual = found.config.vision.block.activation;
-    let Some(weights) = weights else { return Ok(usual) };
-    let published = published_activation(weights)?;
-    if let Some(published) = published
-        && published != usual
-    {
+    let usual = found.config.vision.block().activation;
+    let Some(weights) = weights.filter(|_| found.family != Family::Radio) else {
+        return Ok(usual);
+    };
+    let (published, by) = match published_activation(weights)? {
+        Some(published) => (published, "the configuration beside the weights says"),
+        None if is_of_openai(weights) => (Activation::QuickGelu, "OpenAI's own archives mean"),
+        None => return Ok(usual),
+    };
+    if published != usual {
         run.notice(&format!(
-            "{}: the configuration beside the weights says {published:?}, `{}` usually has {usual:?}; \
-             using {published:?}",
+            "{}: {by} {published:?}, `{}` usually has {usual:?}; using {published:?}",
             weights.path().display(),
             found.name
         ));
     }
-    Ok(published.unwrap_or(usual))
+    Ok(published)
+}
+
+/// Whether the file is an archive as OpenAI published them: only they carry these sizes.
+fn is_of_openai(weights: &WeightsFile) -> bool {
+    let held = |name| {
+        let plain = weights.extra().and_then(|extra| extra.get(name));
+        weights.entry(name).is_some() || plain.is_some_and(serde_json::Value::is_u64)
+    };
+    ["input_resolution", "context_length", "vocab_size"].into_iter().all(held)
 }
 
 /// `hidden_act` of a transformers configuration, or `quick_gelu` of an open_clip one.
@@ -255,72 +322,43 @@ fn published_activation(weights: &WeightsFile) -> Result<Option<Activation>, Cli
 fn tokenizer_path(
     document: &Document,
     spec: &ClipSpec,
-    weights: Option<&WeightsFile>,
+    files: [Option<&WeightsFile>; 2],
 ) -> Result<PathBuf, ClipError> {
     if let Some(path) = &spec.hearth.model.tokenizer {
         return Ok(PathBuf::from(path));
     }
-    let beside = weights.map(|file| match file.path() {
+    let mut beside = files.into_iter().flatten().map(|file| match file.path() {
         path if path.is_dir() => path.to_owned(),
         path => path.parent().unwrap_or(Path::new(".")).to_owned(),
     });
-    if let Some(folder) = beside.filter(|folder| Tokenizer::is_in(folder)) {
+    if let Some(folder) = beside.find(|folder| Tokenizer::is_in(folder)) {
         return Ok(folder);
     }
     let mut checks = document.check();
     checks.require("hearth.model.tokenizer", "to turn captions into ids").hint(format!(
         "name the tokenizer that belongs to `{}`: a tokenizer.json, a vocab.txt, \
-         bpe_simple_vocab_16e6.txt.gz or the folder that holds one; nothing is downloaded",
+         bpe_simple_vocab_16e6.txt.gz or the folder that holds one",
         spec.model.kind
     ));
     checks.into_result()?;
     unreachable!("a required key that is not set is an error")
 }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A spec may repeat what a checkpoint says of itself, but not contradict it.
-fn check_agreement(
-    document: &Document,
-    spec: &ClipSpec,
-    recipe: &Recipe,
-    tokenizer: &Tokenizer,
-) -> Result<(), ClipError> {
-    let mut checks = document.check();
-    let written = |key: &str| document.is_written(key);
-    if written("model.type") && spec.model.kind != recipe.model_type {
-        checks.error(
-            "model.type",
-            format!("`{}`", spec.model.kind),
-            format!("`{}`, as in the checkpoint", recipe.model_type),
-        );
-    }
-    let size = recipe.picture.size as usize;
-    let fixed =
-        registry::model_type(&recipe.model_type).is_some_and(|t| t.family == Family::SigLip2);
-    if written("model.image_size") && spec.model.image_size != size && !fixed {
-        checks.error(
-            "model.image_size",
-            spec.model.image_size,
-            format!("{size}, as in the checkpoint"),
-        );
-    }
-    if written("model.canonicalize_text")
-        && spec.model.canonicalize_text != recipe.text.canonicalize
-    {
-        let needed = format!("{}, as in the checkpoint", recipe.text.canonicalize);
-        checks.error("model.canonicalize_text", spec.model.canonicalize_text, needed);
-    }
-    if let Some(path) = &spec.hearth.model.tokenizer {
-        let other = Tokenizer::load(Path::new(path), recipe.text.clone())?;
-        if other.digest() != tokenizer.digest() {
-            checks
-                .error(
-                    "hearth.model.tokenizer",
-                    format!("`{path}`"),
-                    "the checkpoint's own tokenizer",
-                )
-                .hint("leave this key out: the checkpoint holds its tokenizer");
+    #[test]
+    fn archives_of_openai_are_told_by_their_sizes() {
+        for (name, expected) in [
+            ("openai.pt", true),
+            ("clip/open_clip_pytorch_model.bin", false),
+            ("clip/clip.bin", false),
+            ("clip/tao_open_clip_old.ckpt", false),
+        ] {
+            let path =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/pytorch").join(name);
+            let file = WeightsFile::open(path).expect("a fixture of this repository");
+            assert_eq!(is_of_openai(&file), expected, "{name}");
         }
     }
-    checks.into_result()?;
-    Ok(())
 }

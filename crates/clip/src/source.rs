@@ -1,11 +1,19 @@
 //! The data sets that a spec names.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use hearth_data::{
-    captions::{Pair, PairSource, read_pairs},
+    cache::Cache,
+    captions::{Captions, PairSource},
+    pairs::{Missing, Pair, Pairs, Reading, Source, read_pairs},
     random::Key,
-    transform::{Augmentation, ColourJitter},
+    shards::{Shard, ShardSource, is_shard},
+    transform::{Augmentation, ColourJitter, ResizeMode},
+    unreadable::Unreadable,
 };
 use hearth_engine::Run;
 use hearth_spec::Document;
@@ -15,7 +23,8 @@ use crate::{
     error::ClipError,
     registry::Family,
     setup::Setup,
-    spec::{ClipSpec, PathBlock},
+    spec::{CaptionChoice, ClipSpec, PathBlock, TrainSource, WdsSpec},
+    waiting::Waiting,
 };
 
 /// Training pairs in steps of the global batch.
@@ -26,7 +35,16 @@ pub(crate) fn training_data(
     run: &Run,
 ) -> Result<TrainBatches, ClipError> {
     let train = &spec.dataset.train;
-    let pairs = pairs(&train.datasets, run)?;
+    let captions = spec.hearth.dataset.train.captions;
+    let sources = match train.kind {
+        TrainSource::Custom => train.datasets.iter().map(source).collect(),
+        TrainSource::Wds => vec![Source::Shards(shards(&train.wds))],
+    };
+    let (Pairs { pairs, shards, .. }, unreadable) =
+        pairs(&sources, training_captions(captions), spec, run)?;
+    if train.kind == TrainSource::Wds {
+        compare_counts(document, spec, &shards, run);
+    }
     let devices = spec.train.num_devices();
     let global_batch = train.batch_size * devices;
     if pairs.len() < global_batch {
@@ -42,7 +60,11 @@ pub(crate) fn training_data(
         checks.hint(format!("at most {} fit on {devices} device(s)", pairs.len() / devices));
         checks.into_result()?;
     }
-    let dataset = dataset(pairs, setup, augmentation(document, spec, setup, run));
+    let mut dataset = dataset(pairs, unreadable, spec, setup);
+    dataset.augmentation = augmentation(document, spec, setup, run);
+    dataset.position_crops = setup.family() == Family::Radio
+        && spec.hearth.train.position_crops
+        && !spec.model.freeze_vision_encoder;
     let micro_batches = devices * spec.hearth.train.micro_batches;
     let seed = spec.dataset.seed as u64;
     Ok(TrainBatches::new(dataset, train.num_workers, seed, global_batch, micro_batches))
@@ -58,7 +80,13 @@ pub(crate) fn validation_data(
     if val.datasets.is_empty() {
         return Ok(None);
     }
-    let dataset = dataset(pairs(&val.datasets, run)?, setup, None);
+    let captions = match spec.hearth.dataset.train.captions {
+        Some(_) => Captions::First,
+        None => Captions::Whole,
+    };
+    let sources: Vec<Source> = val.datasets.iter().map(source).collect();
+    let (Pairs { pairs, .. }, unreadable) = pairs(&sources, captions, spec, run)?;
+    let dataset = dataset(pairs, unreadable, spec, setup);
     Ok(Some(EvalBatches::new(dataset, val.num_workers, val.batch_size)))
 }
 
@@ -72,38 +100,107 @@ pub(crate) fn shuffled(data: &EvalBatches) -> EvalBatches {
     });
     data.with(CaptionedPictures {
         pairs: pairs.collect(),
+        reading: dataset.reading,
+        unreadable: dataset.unreadable.clone(),
         picture: dataset.picture.clone(),
         augmentation: None,
+        position_crops: false,
         tokenizer: Arc::clone(&dataset.tokenizer),
     })
 }
 
+/// The pairs as evaluation reads them.
 fn dataset(
     pairs: Vec<Pair>,
+    unreadable: Unreadable,
+    spec: &ClipSpec,
     setup: &Setup,
-    augmentation: Option<Augmentation>,
 ) -> CaptionedPictures {
     CaptionedPictures {
         pairs,
+        reading: spec.reading(),
+        unreadable,
         picture: setup.recipe.picture.clone(),
-        augmentation,
+        augmentation: None,
+        position_crops: false,
         tokenizer: Arc::clone(&setup.tokenizer),
     }
 }
 
-fn pairs(blocks: &[PathBlock], run: &Run) -> Result<Vec<Pair>, ClipError> {
-    let sources: Vec<PairSource> = blocks.iter().map(pair_source).collect();
-    let found = read_pairs(&sources)?;
+fn pairs(
+    sources: &[Source],
+    captions: Captions,
+    spec: &ClipSpec,
+    run: &Run,
+) -> Result<(Pairs, Unreadable), ClipError> {
+    let (cache, watch, tolerance) = (cache(), Waiting::of(run), spec.tolerance());
+    let missing = if tolerance.share > 0.0 { Missing::IsLeftOut } else { Missing::IsAnError };
+    let mut found =
+        read_pairs(sources, &Reading { captions, cache: &cache, missing, watch: &watch })
+            .map_err(|error| watch.explained(error))?;
     found.warnings.iter().for_each(|warning| run.warn(warning));
-    Ok(found.pairs)
+    let left_out = std::mem::take(&mut found.left_out);
+    let unreadable = Unreadable::new(tolerance, found.pairs.len(), left_out)?;
+    unreadable.take_news().iter().for_each(|news| run.warn(news));
+    Ok((found, unreadable))
 }
 
-fn pair_source(block: &PathBlock) -> PairSource {
-    PairSource {
-        image_dir: PathBuf::from(&block.image_dir),
+/// Where indexes of shards and unpacked archives are kept.
+pub(crate) fn cache() -> Cache {
+    Cache::from_environment(&|name| env::var_os(name))
+}
+
+fn training_captions(choice: Option<CaptionChoice>) -> Captions {
+    match choice {
+        None => Captions::Whole,
+        Some(CaptionChoice::First) => Captions::First,
+        Some(CaptionChoice::All) => Captions::All,
+        Some(CaptionChoice::Random) => Captions::Random,
+    }
+}
+
+/// A folder of pictures, or a shard: an archive with no key beside it that is about folders.
+fn source(block: &PathBlock) -> Source {
+    let image_dir = PathBuf::from(&block.image_dir);
+    let is_plain = block.caption_dir.is_none()
+        && block.image_list_file.is_none()
+        && block.caption_file_suffix == PathBlock::default().caption_file_suffix;
+    if is_plain && is_shard(&image_dir) && !image_dir.is_dir() {
+        return Source::Shards(ShardSource::One(image_dir));
+    }
+    Source::Folder(PairSource {
+        image_dir,
         image_list_file: block.image_list_file.as_ref().map(PathBuf::from),
         caption_dir: block.caption_dir.as_ref().map(PathBuf::from),
         caption_file_suffix: block.caption_file_suffix.clone(),
+    })
+}
+
+fn shards(wds: &WdsSpec) -> ShardSource {
+    match (&wds.shard_list_file, &wds.root_dir) {
+        (Some(list), root) => ShardSource::List { list: list.into(), root: root.clone() },
+        (None, root) => {
+            let root = root.as_deref().expect("`spec::check` asks for one of the two");
+            ShardSource::Below(Path::new(root).to_owned())
+        }
+    }
+}
+
+/// Says so where the shards do not hold what the spec says: an epoch is what they hold.
+fn compare_counts(document: &Document, spec: &ClipSpec, shards: &[Arc<Shard>], run: &Run) {
+    let key = "dataset.train.wds.samples_per_shard";
+    let written = spec.dataset.train.wds.samples_per_shard;
+    let different = shards.iter().filter(|shard| shard.len() != written).count();
+    if document.is_written(key) && different > 0 {
+        let counts = shards.iter().map(|shard| shard.len());
+        let (least, most) = (counts.clone().min().unwrap_or(0), counts.clone().max().unwrap_or(0));
+        let held = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        run.warn(&format!(
+            "`{key}` is {written}, {different} of {} shards hold another number of samples ({held}): \
+             an epoch is what they hold, {} samples",
+            shards.len(),
+            counts.sum::<usize>()
+        ));
     }
 }
 
@@ -115,7 +212,8 @@ fn augmentation(
     setup: &Setup,
     run: &Run,
 ) -> Option<Augmentation> {
-    if setup.family() == Family::SigLip2 {
+    let flexible = matches!(setup.recipe.picture.resize, ResizeMode::PatchBudget { .. });
+    if setup.family() == Family::SigLip2 || flexible {
         if document.is_written("dataset.augmentation") {
             run.warn(&format!(
                 "`dataset.augmentation` is ignored: `{}` trains on pictures as it evaluates them",

@@ -6,12 +6,15 @@ mod check;
 mod data;
 mod deployment;
 mod hearth;
+mod partial;
 mod regularization;
 mod run;
 mod train;
+mod zero_shot;
 
 use std::path::{Path, PathBuf};
 
+use hearth_data::{decode::Reading, unreadable::Tolerance};
 use hearth_spec::{block, common::WandbSpec};
 
 pub use check::{check, unknown_model_type};
@@ -20,7 +23,10 @@ pub use data::{
     ValidationDataSpec, WdsSpec,
 };
 pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
-pub use hearth::{HearthModelSpec, HearthSpec, HearthTrainSpec};
+pub use hearth::{
+    CaptionChoice, CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthEvaluateSpec,
+    HearthModelSpec, HearthSpec, HearthTrainDataSpec, HearthTrainSpec,
+};
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };
@@ -29,6 +35,7 @@ pub use train::{
     DistributedStrategy, LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision,
     Scheduler, SiglipExchange, SiglipMask, TrainSpec,
 };
+pub use zero_shot::ZeroShotSpec;
 
 block! {
     /// Contrastive image and text towers: `clip train`, `evaluate`, `inference`.
@@ -52,7 +59,7 @@ block! {
         dataset: DatasetSpec,
         /// Action `train`.
         train: TrainSpec,
-        /// Action `evaluate`: retrieval metrics on `dataset.val`.
+        /// Action `evaluate`: retrieval metrics on `dataset.val`, and zero-shot classification.
         evaluate: EvaluateSpec,
         /// Action `inference`: embeddings of pictures and prompts.
         inference: InferenceSpec,
@@ -135,10 +142,16 @@ impl Action {
                 "regularization",
                 "hearth",
             ],
-            Action::Evaluate => {
-                &["wandb", "model", "dataset.val", "evaluate", "peft", "hearth.model"]
-            }
-            Action::Inference => &["model", "inference", "peft", "hearth.model"],
+            Action::Evaluate => &[
+                "wandb",
+                "model",
+                "dataset.val",
+                "evaluate",
+                "hearth.model",
+                "hearth.dataset",
+                "hearth.evaluate",
+            ],
+            Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
         }
     }
 }
@@ -165,6 +178,18 @@ impl ClipSpec {
         own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
     }
 
+    /// How pictures are read.
+    pub fn reading(&self) -> Reading {
+        let upright = self.hearth.dataset.exif_orientation == ExifOrientation::Apply;
+        Reading { upright, ..Reading::default() }
+    }
+
+    /// How much of a data set may be unreadable.
+    pub fn tolerance(&self) -> Tolerance {
+        let share = self.hearth.dataset.max_unreadable;
+        Tolerance { share, key: "hearth.dataset.max_unreadable" }
+    }
+
     /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.
     pub fn portable(&self) -> String {
         let mut spec = Self {
@@ -187,6 +212,8 @@ impl ClipSpec {
         spec.train.common.checkpointer.dirpath = None;
         spec.train.pretrained_model_path = None;
         spec.hearth.model.tokenizer = None;
+        spec.hearth.model.text_weights = None;
+        spec.hearth.evaluate = HearthEvaluateSpec::default();
         hearth_spec::to_yaml(&spec)
     }
 }

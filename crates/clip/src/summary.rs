@@ -8,12 +8,17 @@ use hearth_spec::Document;
 
 use crate::{
     dataset::TrainBatches, error::ClipError, model::Clip, retrieval::METRICS, setup::Setup,
+    task::num_trained,
 };
 
 /// One line about the work that begins.
 pub(crate) fn of_plan(setup: &Setup, model: &Clip, data: &TrainBatches, plan: &Plan) -> String {
+    let trained = match num_trained(model) {
+        all if all == model.num_params() => String::new(),
+        some => format!(", {} of them trained", grouped(some)),
+    };
     format!(
-        "{}: {} parameters; {} pairs, {} per step, {} steps in each of {} epochs",
+        "{}: {} parameters{trained}; {} pairs, {} per step, {} steps in each of {} epochs",
         setup.recipe.model_type,
         grouped(model.num_params()),
         grouped(data.len()),

@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 
 use burn::{
-    module::{Module, Param},
+    module::{Module, ModuleVisitor, Param, ParamId},
     tensor::{Device, Int, Tensor, TensorData},
 };
 use hearth_engine::{
     Losses, Metrics, ParameterGroup, Step, Task,
-    contrastive::{self, Contrast, Embeddings, SharedEmbeddings},
+    contrastive::{self, Contrast, Embeddings, SharedEmbeddings, batch_loss},
 };
 use hearth_weights::parameters;
 
 use crate::{
+    extra::Extra,
     model::Clip,
+    peft::with_dropout,
+    pictures::Pictures,
     retrieval::{self, Pairs},
+    vision::Images,
 };
 
 /// The largest logit scale that training reaches by itself: a multiplier of 100.
@@ -25,8 +29,8 @@ pub const LOGIT_SCALE_CEILING: f32 = 4.605_170_2;
 pub struct Batch {
     /// Pictures as the user knows them.
     pub names: Vec<String>,
-    /// [B, 3, S, S], normalised.
-    pub pixels: Vec<f32>,
+    /// B pictures.
+    pub pictures: Pictures,
     /// [B, C].
     pub ids: Vec<i32>,
 }
@@ -36,7 +40,7 @@ pub struct Batch {
 pub struct ContrastiveTask {
     /// Which loss.
     pub contrast: Contrast,
-    /// S.
+    /// S; of no effect for NaFlex.
     pub image_size: usize,
     /// C.
     pub context_length: usize,
@@ -46,6 +50,8 @@ pub struct ContrastiveTask {
     pub logit_scale_ceiling: f32,
     /// Peak learning rates and weight decay.
     pub rates: Rates,
+    /// What training adds to the contrastive loss.
+    pub extra: Extra,
     /// Where batches are put and metrics computed.
     pub device: Device,
 }
@@ -61,39 +67,84 @@ pub struct Rates {
     pub weight_decay: f64,
 }
 
+/// What the forward pass of one micro-batch computed.
+pub struct Local {
+    /// In the graph of the model.
+    pub embeddings: Embeddings,
+    /// Pictures and ids, where a teacher has to see them too.
+    inputs: Option<(Images, Tensor<2, Int>)>,
+}
+
+/// What the other micro-batches need of one.
+pub struct Shared {
+    student: SharedEmbeddings,
+    teacher: Option<SharedEmbeddings>,
+}
+
 impl Task for ContrastiveTask {
     type Model = Clip;
     type Batch = Batch;
-    type Local = Embeddings;
-    type Shared = SharedEmbeddings;
+    type Local = Local;
+    type Shared = Shared;
     type Stats = Pairs;
 
-    fn forward(&self, model: &Clip, batch: &Batch, _step: &Step) -> Embeddings {
-        Embeddings {
-            images: model.embed_images(self.pixels(batch), self.recompute),
-            texts: model.embed_texts(self.ids(batch), self.recompute),
+    fn forward(&self, model: &Clip, batch: &Batch, step: &Step) -> Local {
+        let (images, ids) = (self.images(batch), self.ids(batch));
+        let [samples, _] = ids.dims();
+        let dropping =
+            self.extra.dropout.then(|| with_dropout(model, &step.key, step.first, samples));
+        let model = dropping.as_ref().unwrap_or(model);
+        let embeddings = Embeddings {
+            images: model.embed_images(images.clone(), self.recompute),
+            texts: model.embed_texts(ids.clone(), self.recompute),
             logit_scale: model.logit_scale.val(),
             logit_bias: model.logit_bias.as_ref().map(Param::val),
+        };
+        Local { embeddings, inputs: self.extra.preservation.is_some().then_some((images, ids)) }
+    }
+
+    /// Called once for each micro-batch of a step, so the teacher runs here.
+    fn share(&self, local: &Local) -> Shared {
+        let teacher = self.extra.preservation.as_ref().zip(local.inputs.clone());
+        Shared {
+            student: contrastive::share(&local.embeddings),
+            teacher: teacher.map(|(preservation, (images, ids))| {
+                let images = preservation.teacher.embed_images(images.uncropped(), false);
+                SharedEmbeddings::of(&images, &preservation.teacher.embed_texts(ids, false))
+            }),
         }
     }
 
-    fn share(&self, local: &Embeddings) -> SharedEmbeddings {
-        contrastive::share(local)
-    }
+    fn losses(&self, local: Local, all: &[Shared], me: usize) -> Losses {
+        let students = all.iter().map(|shared| &shared.student);
+        let batch = contrastive::global(local.embeddings, students, me);
+        let mut added = Vec::new();
+        if let Some(triplet) = self.extra.triplet {
+            added.push(("triplet", triplet.loss(&batch)));
+        }
+        if let Some(preservation) = &self.extra.preservation {
+            let teachers = all.iter().filter_map(|shared| shared.teacher.as_ref());
+            added.extend(preservation.losses(&batch, teachers));
+        }
+        let Embeddings { images, texts, logit_scale, logit_bias } = batch;
+        let contrast = batch_loss(self.contrast, images, texts, logit_scale, logit_bias);
 
-    fn losses(&self, local: Embeddings, all: &[SharedEmbeddings], me: usize) -> Losses {
-        let objective = contrastive::loss(self.contrast, local, all, me);
         // Every micro-batch sees the loss of the whole batch; its share of the report is one part.
-        let reported = objective.clone().detach() / all.len() as f64;
-        Losses { objective, terms: vec![("loss", reported)] }
+        let reported = |part: &Tensor<1>| part.clone().detach() / all.len() as f64;
+        let name = if added.is_empty() { "loss" } else { "contrastive" };
+        let mut terms = vec![(name, reported(&contrast))];
+        terms.extend(added.iter().map(|(name, part)| (*name, reported(part))));
+        let objective = added.into_iter().fold(contrast, |sum, (_, part)| sum + part);
+        Losses { objective, terms }
     }
 
     fn after_step(&self, mut model: Clip) -> Clip {
-        model.logit_scale = model.logit_scale.map(|scale| {
-            let trained = scale.is_require_grad();
-            let clamped = scale.without_autodiff().clamp(0.0, self.logit_scale_ceiling);
-            clamped.autodiff().set_require_grad(trained)
-        });
+        if model.logit_scale.is_require_grad() {
+            model.logit_scale = model.logit_scale.map(|scale| {
+                let clamped = scale.without_autodiff().clamp(0.0, self.logit_scale_ceiling);
+                clamped.autodiff().set_require_grad(true)
+            });
+        }
         model
     }
 
@@ -113,7 +164,7 @@ impl Task for ContrastiveTask {
     }
 
     fn evaluate(&self, model: &Clip, batch: &Batch) -> Pairs {
-        let images = model.embed_images(self.pixels(batch), false);
+        let images = model.embed_images(self.images(batch), false);
         let [_, width] = images.dims();
         let texts = model.embed_texts(self.ids(batch), false);
         Pairs { width, images: values(images), texts: values(texts) }
@@ -129,15 +180,9 @@ impl Task for ContrastiveTask {
 }
 
 impl ContrastiveTask {
-    /// [B, 3, S, S] on the device.
-    pub fn pixels(&self, batch: &Batch) -> Tensor<4> {
-        let shape = [
-            batch.pixels.len() / (3 * self.image_size.pow(2)),
-            3,
-            self.image_size,
-            self.image_size,
-        ];
-        Tensor::from_data(TensorData::new(batch.pixels.clone(), shape), &self.device)
+    /// The pictures on the device.
+    pub fn images(&self, batch: &Batch) -> Images {
+        batch.pictures.images(self.image_size, &self.device)
     }
 
     /// [B, C] on the device.
@@ -155,7 +200,7 @@ pub fn logit_scale_ceiling(model: &Clip) -> f32 {
 
 /// The trained parameters by tower and by whether they decay.
 fn parameter_groups(model: &Clip, rates: Rates) -> Vec<ParameterGroup> {
-    let trained = TrainedIds::of(model);
+    let trained = trained_ids(model);
     let mut groups: Vec<ParameterGroup> = Vec::new();
     for parameter in parameters(model) {
         if !trained.contains(&parameter.id) {
@@ -195,22 +240,24 @@ fn decays(name: &str, rank: usize) -> bool {
 }
 
 /// Ids of the parameters that are trained.
-struct TrainedIds(BTreeSet<burn::module::ParamId>);
-
-impl TrainedIds {
-    fn of(model: &Clip) -> BTreeSet<burn::module::ParamId> {
-        let mut ids = TrainedIds(BTreeSet::new());
-        model.visit(&mut ids);
-        ids.0
-    }
-}
-
-impl burn::module::ModuleVisitor for TrainedIds {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if param.val().is_require_grad() {
-            self.0.insert(param.id);
+fn trained_ids(model: &Clip) -> BTreeSet<ParamId> {
+    struct Trained(BTreeSet<ParamId>);
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.0.insert(param.id);
+            }
         }
     }
+    let mut trained = Trained(BTreeSet::new());
+    model.visit(&mut trained);
+    trained.0
+}
+
+/// Number of values that are trained.
+pub(crate) fn num_trained(model: &Clip) -> usize {
+    let trained = trained_ids(model);
+    parameters(model).iter().filter(|p| trained.contains(&p.id)).map(|p| p.len()).sum()
 }
 
 fn values(rows: Tensor<2>) -> Vec<f32> {

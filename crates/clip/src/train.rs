@@ -1,78 +1,76 @@
 //! `clip train`: from a spec to checkpoints.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{
-    Checkpoints, Metrics, Optimizer, OptimizerConfig, Rule, Run, Session, Summary, Task,
-    TrainState, evaluate, fit,
-};
+use hearth_engine::{Metrics, Run, Session, Summary, check_run, evaluate, fit};
 use hearth_spec::Document;
-use hearth_weights::{map_values, save};
+use hearth_weights::map_values;
 
 use crate::{
+    adapters,
+    checkpoints::{Kept, resumed_from, start},
     dataset::EvalBatches,
     error::ClipError,
-    experiment, layouts, memory,
+    experiment,
+    extra::{Extra, Initial, Preservation, Triplet},
+    layouts, memory,
     model::Clip,
+    peft::{Peft, base},
     plan::{best, fingerprint, plan, rates},
     recipe,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
-    spec::{Action, ClipSpec, OptimizerType},
+    spec::{Action, ClipSpec},
     summary,
     task::{ContrastiveTask, logit_scale_ceiling},
 };
 
-/// Name of the link to the newest checkpoint, as TAO calls it.
-pub(crate) const LATEST: &str = "clip_latest";
-
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
-    let resumed = resumed_from(&spec, run);
+    let resumed = resumed_from(&spec, run)?;
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
+    let peft = Peft::of(document, &spec, &setup)?;
     let data = training_data(document, &spec, &setup, run)?;
     let validation = validation_data(&spec, &setup, run)?;
 
-    warn_of_memory(&memory::of_training(&spec, &setup, &data), run);
+    warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
 
-    let key = Key::new(seed(&spec, run));
-    let (model, report) = setup.model(&key, &run.device.clone().autodiff())?;
-    report.iter().for_each(|report| run.notice(&report.to_string()));
-    let mut model = freeze(model, &spec);
+    let seed = seed(&spec, run);
+    let key = Key::new(seed);
+    let initial = if spec.regularization.enabled && peft.trains_a_tower() {
+        let reread = resumed.as_ref().map(|_| Setup::new(document, &spec, pretrained, run));
+        Some(Initial::of(&setup, reread.transpose()?, seed)?)
+    } else {
+        None
+    };
+    let mut fingerprint = fingerprint(&spec, &data, &peft);
+    fingerprint.extend(initial.as_ref().map(Initial::identity));
+    if let Some(checkpoint) = &resumed {
+        check_run(checkpoint, &fingerprint)?;
+    }
+    let mut model = model(&setup, &peft, &key, resumed.as_deref(), run)?;
     if resumed.is_none() {
         model = calibrate(model, &spec);
         setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
     }
-    let task = ContrastiveTask {
-        contrast: setup.recipe.contrast,
-        image_size: setup.recipe.picture.size as usize,
-        context_length: setup.recipe.text.context_length,
-        recompute: spec.train.grad_checkpointing,
-        logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
-        rates: rates(&spec),
-        device: run.device.clone(),
-    };
+    let task = task(&spec, &setup, extra(&spec, &peft, initial, &model, &key)?, run);
     let plan = plan(document, &spec, &data, key)?;
-
-    let layout = layouts::public(setup.family());
-    let metadata = recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable());
-    let save_model = |model: &Clip, path: &Path| save(model, path, &layout, &metadata);
-    let best = best(document, &spec, run)?;
-    let checkpoints = Checkpoints::new(
-        &run.results,
-        LATEST,
-        fingerprint(&spec, &data),
-        Box::new(save_model),
-        best,
-    );
+    let kept = Kept {
+        layout: layouts::public(&setup.recipe),
+        metadata: recipe::metadata(&setup.recipe, &setup.tokenizer, spec.portable()),
+        fingerprint,
+        best: best(document, &spec, run)?,
+    };
+    let checkpoints = kept.checkpoints(&spec, &peft, run);
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
+    data.restore(&state.unreadable);
     experiment::write(&spec, run)?;
     run.notice(&summary::of_plan(&setup, &state.model, &data, &plan));
     let session = Session {
@@ -85,12 +83,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let state = fit(&session, state)?;
 
-    let rows = match (&validation, untrained) {
-        (Some(data), Some(untrained)) => {
-            baselines(&task, &state.model.valid(), &untrained, data, run)?
-        }
-        _ => Vec::new(),
-    };
+    let rows = baselines(&task, &state.model.valid(), untrained, validation.as_ref(), run)?;
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
 }
 
@@ -104,14 +97,6 @@ fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
             estimate.total() / 1e9,
             available / 1e9
         ));
-    }
-}
-
-/// The checkpoint that this run continues: named by the spec, else the newest of its folder.
-fn resumed_from(spec: &ClipSpec, run: &Run) -> Option<PathBuf> {
-    match &spec.train.common.resume_training_checkpoint_path {
-        Some(path) => Some(PathBuf::from(path)),
-        None => Checkpoints::<Clip>::latest(&run.results, LATEST),
     }
 }
 
@@ -137,63 +122,77 @@ fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
     })
 }
 
-fn freeze(mut model: Clip, spec: &ClipSpec) -> Clip {
-    if spec.model.freeze_vision_encoder {
-        model.visual = model.visual.no_grad();
-    }
-    if spec.model.freeze_text_encoder {
-        model.text = model.text.no_grad();
-    }
-    model
-}
-
-/// The first state, or that of the checkpoint that is continued.
-fn start(
-    spec: &ClipSpec,
-    task: &ContrastiveTask,
-    model: Clip,
-    checkpoints: &Checkpoints<'_, Clip>,
+/// The model to go on with: weights, adapters, and what of it is trained.
+fn model(
+    setup: &Setup,
+    peft: &Peft,
+    key: &Key,
     resumed: Option<&Path>,
     run: &Run,
-) -> Result<TrainState<Clip>, ClipError> {
-    let optim = &spec.train.optim;
-    let config = OptimizerConfig {
-        rule: match optim.optimizer_type {
-            OptimizerType::AdamW => Rule::AdamW,
-            OptimizerType::Lamb => Rule::Lamb,
-        },
-        betas: [optim.betas[0], optim.betas[1]],
-        eps: optim.eps,
-    };
-    let groups = task.parameter_groups(&model);
-    let mut optimizer = Optimizer::new(config, groups, &model, &run.device);
-    let (step, epoch_loss) = match resumed {
-        Some(checkpoint) => {
-            let progress = checkpoints.restore(checkpoint, &mut optimizer)?;
-            run.status.resuming(checkpoint);
-            run.events().resumed_at(progress.0 as u64);
-            run.progress.message(&format!(
-                "resuming from {} behind step {}",
-                checkpoint.display(),
-                progress.0
-            ));
-            progress
+) -> Result<Clip, ClipError> {
+    let device = run.device.clone().autodiff();
+    let (model, reports) = setup.model(key, &device)?;
+    reports.iter().for_each(|report| run.notice(&report.to_string()));
+    let model = peft.apply(model, key, &device);
+    match resumed {
+        Some(checkpoint) if peft.adapters().next().is_some() => {
+            Ok(adapters::restore(model, checkpoint)?)
         }
-        None => Default::default(),
-    };
-    Ok(TrainState { model, optimizer, step, epoch_loss })
+        _ => Ok(model),
+    }
+}
+
+/// The training as the loop sees it.
+fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
+    ContrastiveTask {
+        contrast: setup.recipe.contrast,
+        image_size: setup.recipe.picture.size as usize,
+        context_length: setup.recipe.text.context_length,
+        recompute: spec.train.grad_checkpointing,
+        logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
+        rates: rates(spec),
+        extra,
+        device: run.device.clone(),
+    }
+}
+
+/// What the spec adds to the contrastive loss. `model` has not been trained, or `initial` knows what
+/// it was before.
+fn extra(
+    spec: &ClipSpec,
+    peft: &Peft,
+    initial: Option<Initial>,
+    model: &Clip,
+    key: &Key,
+) -> Result<Extra, ClipError> {
+    let (weight, margin) = (spec.train.triplet_loss_weight, spec.train.triplet_margin);
+    let mut extra = Extra { dropout: peft.drops(), ..Extra::default() };
+    extra.triplet = (weight > 0.0).then_some(Triplet { weight, margin });
+    if spec.regularization.enabled {
+        extra.preservation = Some(Preservation {
+            teacher: match initial {
+                Some(initial) => initial.teacher(model, peft, key)?,
+                None => base(model),
+            },
+            embedding_mse: spec.regularization.embedding_mse_weight,
+            cosine: spec.regularization.cosine_weight,
+            similarity: spec.regularization.similarity_weight,
+        });
+    }
+    Ok(extra)
 }
 
 /// Metrics of the trained model beside those of its untrained weights and of shuffled captions:
-/// what chance reaches on this data.
+/// what chance reaches on this data. None without validation, or where they were not asked for.
 fn baselines(
     task: &ContrastiveTask,
     trained: &Clip,
-    untrained: &Clip,
-    data: &EvalBatches,
+    untrained: Option<Clip>,
+    data: Option<&EvalBatches>,
     run: &Run,
 ) -> Result<Vec<(&'static str, Metrics)>, ClipError> {
     let mut rows = Vec::new();
+    let Some((untrained, data)) = untrained.as_ref().zip(data) else { return Ok(rows) };
     for (name, model, data) in [
         ("trained", trained, data),
         ("untrained weights", untrained, data),

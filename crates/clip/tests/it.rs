@@ -5,8 +5,13 @@
 mod it {
     mod capture;
     mod goldens;
+    mod lora;
     mod positions;
+    mod pytorch;
+    mod radio;
     mod retrieval;
     mod spec_definition;
     mod spec_mistakes;
+    mod spec_partial;
+    mod zero_shot;
 }

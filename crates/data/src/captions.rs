@@ -1,17 +1,25 @@
 //! Image/caption folders: each picture's caption is a text file with the same name.
 //!
-//! Without a list file the pictures are those of the folder itself (`*.jpg`, `*.jpeg`, `*.png` in any
-//! case), sorted by name; pictures without a caption file are left out and counted. With a list file
-//! they are its entries in its order, and each needs its picture and its caption.
+//! Without a list file the pictures are those of the folder itself, sorted by name; pictures without a
+//! caption file are left out and counted. Besides `*.jpg`, `*.jpeg` and `*.png`, which TAO takes, the other
+//! formats are taken where their caption belongs to no other picture: a second copy is no second pair.
+//! With a list file the pictures are its entries in its order, and each needs its picture and its caption.
 
 mod diagnose;
+pub(crate) mod wording;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
+use crate::archives::unpacked_folder;
 use crate::error::{DataError, NAMED};
-use crate::folder::{self, Folder};
+use crate::folder;
+use crate::pairs::{self, Caption, Missing, Pair, Pairs, Place, Reading};
+use crate::shards::is_shard;
 use crate::text;
+
+pub use wording::Captions;
 
 /// Largest caption file; text of this length is no caption.
 const LARGEST_CAPTION: u64 = 1 << 20;
@@ -19,59 +27,14 @@ const LARGEST_CAPTION: u64 = 1 << 20;
 /// One image/caption folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairSource {
-    /// Where the pictures lie.
+    /// Where the pictures lie: a folder, or an archive of one.
     pub image_dir: PathBuf,
     /// Picture names relative to `image_dir`, one a line.
     pub image_list_file: Option<PathBuf>,
-    /// Where the captions lie; `None` is beside the pictures.
+    /// Where the captions lie, a folder or an archive of one; `None` is beside the pictures.
     pub caption_dir: Option<PathBuf>,
     /// Takes the place of the picture's extension: `.txt`.
     pub caption_file_suffix: String,
-}
-
-/// A picture and what it shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// The file of the picture.
-    pub image: PathBuf,
-    /// The whole caption file without white space at its ends.
-    pub caption: String,
-}
-
-/// The pairs of all sources in order, and what is worth knowing about them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pairs {
-    /// Source after source.
-    pub pairs: Vec<Pair>,
-    /// One line each: empty captions, pictures without caption, sources without a pair.
-    pub warnings: Vec<String>,
-}
-
-/// Reads the pairs of all sources. Everything that is wrong is reported at once.
-pub fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
-    let (mut all, mut errors, mut without) = (Pairs::default(), Vec::new(), Vec::new());
-    for source in sources {
-        match read_source(source) {
-            Ok(pairs) if pairs.pairs.is_empty() => without.push(diagnose::no_pairs(source)),
-            Ok(pairs) => {
-                all.pairs.extend(pairs.pairs);
-                all.warnings.extend(pairs.warnings);
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    if let Some(error) = DataError::from_many(errors) {
-        return Err(error);
-    }
-    if all.pairs.is_empty() && !sources.is_empty() {
-        return Err(DataError::NoPairs(without));
-    }
-    // TAO goes on when some sources give nothing; so do we, but not in silence.
-    for problem in without {
-        let hints = problem.hints.iter().map(|hint| format!("; {hint}")).collect::<String>();
-        all.warnings.push(format!("no image-text pair in {}{hints}", problem.found));
-    }
-    Ok(all)
 }
 
 /// The names in a list file: one a line, white space at the ends and empty lines dropped. The error
@@ -91,7 +54,8 @@ pub fn parse_list(text: &str) -> Result<Vec<&str>, Vec<String>> {
     if problems.is_empty() { Ok(names) } else { Err(problems) }
 }
 
-fn check_name(name: &str) -> Result<(), &'static str> {
+/// Whether a name stays inside the folder it is joined to.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.contains('\0') {
         return Err("holds a zero byte");
     }
@@ -116,53 +80,119 @@ pub(crate) fn read_list(list: &Path, dir: &Path) -> Result<Vec<PathBuf>, DataErr
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
 }
 
-fn read_source(source: &PairSource) -> Result<Pairs, DataError> {
+/// The pairs of one source, or why there is none.
+pub(crate) fn read_source(
+    source: &PairSource,
+    reading: &Reading<'_>,
+) -> Result<pairs::Found, DataError> {
+    let source = &unpacked(source, reading)?;
     let (images, origin) = match &source.image_list_file {
         Some(list) => (read_list(list, &source.image_dir)?, list.as_path()),
-        None => (pictures_of(&folder::list(&source.image_dir)?), source.image_dir.as_path()),
+        None => (pictures_of(source)?, source.image_dir.as_path()),
     };
     let is_listed = source.image_list_file.is_some();
     let mut found = Found::default();
     for image in images {
         let caption = caption_path(&image, source);
+        let mut not_there = Vec::new();
         if is_listed && !image.is_file() {
-            found.missing.push(format!("picture `{}`", image.display()));
+            not_there.push(format!("picture `{}`", image.display()));
         }
-        if !caption.is_file() {
-            let missing = if is_listed { &mut found.missing } else { &mut found.uncaptioned };
-            missing.push(format!("caption `{}`", caption.display()));
-            continue;
+        let has_caption = caption.is_file();
+        if !has_caption {
+            let name = format!("caption `{}`", caption.display());
+            if is_listed { &mut not_there } else { &mut found.uncaptioned }.push(name);
         }
-        match text::read_limited(&caption, LARGEST_CAPTION) {
-            Ok(text) => found.add(image, &caption, text::strip(&text)),
-            Err(error) => found.unreadable.push(error.to_string()),
+        if !not_there.is_empty() {
+            found.missing.push(not_there);
+        } else if has_caption {
+            match captions_of(&caption, reading.captions) {
+                Ok(captions) => found.add(image, &caption, captions, reading.captions),
+                Err(problem) => found.unreadable.push(problem),
+            }
         }
     }
-    found.into_pairs(origin, source)
+    if reading.missing == Missing::IsLeftOut {
+        found.leave_out(origin);
+    }
+    let found = found.into_pairs(origin, source)?;
+    let is_empty = found.pairs.is_empty() && found.left_out.is_empty();
+    Ok(if is_empty { Err(diagnose::no_pairs(source)) } else { Ok(found) })
+}
+
+/// The source with folders in the place of archives.
+fn unpacked(source: &PairSource, reading: &Reading<'_>) -> Result<PairSource, DataError> {
+    let folder = |path: &PathBuf| match is_shard(path) && !path.is_dir() {
+        true => unpacked_folder(path, reading.cache, reading.watch),
+        false => Ok(path.clone()),
+    };
+    Ok(PairSource {
+        image_dir: folder(&source.image_dir)?,
+        caption_dir: source.caption_dir.as_ref().map(folder).transpose()?,
+        ..source.clone()
+    })
+}
+
+/// The captions in a file: all that it holds, or the whole text as one.
+fn captions_of(file: &Path, choice: Captions) -> Result<Vec<String>, String> {
+    let named = |problem: wording::Unusable| format!("{}: {}", file.display(), problem.0);
+    let content = text::read_limited(file, LARGEST_CAPTION).map_err(|error| error.to_string())?;
+    let is_json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    Ok(match choice {
+        _ if is_json => wording::in_json(content.as_bytes()).map_err(named)?,
+        Captions::Whole => vec![text::strip(&content).to_owned()],
+        _ => wording::lines(&content),
+    })
 }
 
 /// What looking at the files of one source gave.
 #[derive(Default)]
 struct Found {
     pairs: Vec<Pair>,
-    missing: Vec<String>,
+    /// For each entry of a list the files that are not there.
+    missing: Vec<Vec<String>>,
     unreadable: Vec<String>,
+    left_out: Vec<String>,
     uncaptioned: Vec<String>,
     empty: Vec<String>,
+    /// Caption files without a caption.
+    wordless: Vec<String>,
 }
 
 impl Found {
-    fn add(&mut self, image: PathBuf, file: &Path, caption: &str) {
-        if caption.is_empty() {
-            self.empty.push(format!("`{}`", file.display()));
+    fn add(&mut self, image: PathBuf, file: &Path, mut captions: Vec<String>, choice: Captions) {
+        let image = Place::File(image);
+        let pair = |caption| Pair { image: image.clone(), caption };
+        match (choice, captions.len()) {
+            (_, 0) => self.wordless.push(format!("`{}`", file.display())),
+            (Captions::All, _) => {
+                self.pairs.extend(captions.into_iter().map(|text| pair(Caption::Text(text))));
+            }
+            (Captions::Random, 2..) => self.pairs.push(pair(Caption::AnyOf(captions.into()))),
+            _ => {
+                let caption = captions.swap_remove(0);
+                if caption.is_empty() {
+                    self.empty.push(format!("`{}`", file.display()));
+                }
+                self.pairs.push(pair(Caption::Text(caption)));
+            }
         }
-        self.pairs.push(Pair { image, caption: caption.to_owned() });
+    }
+
+    /// Turns what would be errors into reasons.
+    fn leave_out(&mut self, origin: &Path) {
+        let missing = self.missing.drain(..);
+        let reason = |files: Vec<String>| {
+            format!("{}: found no {}", origin.display(), files.join(" and no "))
+        };
+        self.left_out.extend(missing.map(reason));
+        self.left_out.append(&mut self.unreadable);
     }
 
     fn into_pairs(self, origin: &Path, source: &PairSource) -> Result<Pairs, DataError> {
         let mut errors = Vec::new();
         if !self.missing.is_empty() {
-            errors.push(entries(origin, "files of the list are missing", self.missing));
+            errors.push(entries(origin, "files of the list are missing", self.missing.concat()));
         }
         if !self.unreadable.is_empty() {
             errors.push(entries(origin, "captions cannot be read", self.unreadable));
@@ -170,38 +200,50 @@ impl Found {
         if let Some(error) = DataError::from_many(errors) {
             return Err(error);
         }
-        let mut warnings = Vec::new();
+        let (mut warnings, origin, of) = (Vec::new(), origin.display(), self.pairs.len());
         if let Some(first) = self.empty.first() {
-            let (count, of) = (self.empty.len(), self.pairs.len());
+            let count = self.empty.len();
             warnings.push(format!(
-                "{}: {count} of {of} captions are empty, first {first}; they teach nothing and \
-                 can drive the loss to NaN",
-                origin.display()
+                "{origin}: {count} of {of} captions are empty, first {first}; they teach nothing \
+                 and can drive the loss to NaN"
+            ));
+        }
+        if let Some(first) = self.wordless.first() {
+            let count = self.wordless.len();
+            warnings.push(format!(
+                "{origin}: {count} pictures are left out, their files hold no caption, first {first}"
             ));
         }
         if let Some(first) = self.uncaptioned.first()
             && !self.pairs.is_empty()
         {
-            let (count, of) = (self.uncaptioned.len(), self.uncaptioned.len() + self.pairs.len());
+            let (count, of) = (self.uncaptioned.len(), self.uncaptioned.len() + of);
             warnings.push(format!(
-                "{}: {count} of {of} pictures are left out, they have no caption `*{}`; the first \
-                 that is missing: {first}",
-                origin.display(),
+                "{origin}: {count} of {of} pictures are left out, they have no caption `*{}`; the \
+                 first that is missing: {first}",
                 source.caption_file_suffix
             ));
         }
-        Ok(Pairs { pairs: self.pairs, warnings })
+        Ok(Pairs { pairs: self.pairs, warnings, left_out: self.left_out, ..Pairs::default() })
     }
 }
 
-fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataError {
+/// One error of many equal problems, the first few named.
+pub(crate) fn entries(path: &Path, what: &'static str, mut problems: Vec<String>) -> DataError {
     let total = problems.len();
     problems.truncate(NAMED);
     DataError::Entries { path: path.to_owned(), what, problems, total }
 }
 
-fn pictures_of(folder: &Folder) -> Vec<PathBuf> {
-    folder.files.iter().filter(|path| folder::is_picture(path)).cloned().collect()
+/// The pictures of a folder that TAO takes, and of the others those with a caption of their own.
+fn pictures_of(source: &PairSource) -> Result<Vec<PathBuf>, DataError> {
+    let mut pictures = folder::list(&source.image_dir)?.files;
+    pictures.retain(|path| folder::is_picture(path));
+    let is_usual = |path: &&PathBuf| folder::is_usual_picture(path);
+    let mut taken: HashSet<PathBuf> =
+        pictures.iter().filter(is_usual).map(|path| caption_path(path, source)).collect();
+    pictures.retain(|path| is_usual(&path) || taken.insert(caption_path(path, source)));
+    Ok(pictures)
 }
 
 /// `caption_dir` / the picture's name within `image_dir`, its extension replaced by the suffix.

@@ -1,12 +1,21 @@
-//! Decoding JPEG and PNG to RGB, as Pillow's `convert("RGB")` does. The content decides, not the name.
+//! Decoding pictures to RGB, as Pillow's `convert("RGB")` does. The content decides, not the name.
 //!
-//! Sizes are checked against [`Limits`] before memory is taken. A file that ends early is an error.
-//! EXIF orientation and colour profiles are ignored, as TAO does. Pixels are Pillow's, bit for bit:
-//! JPEG is decoded with the arithmetic of libjpeg-turbo, which Pillow uses.
+//! Sizes are checked against [`Limits`] before memory is taken. A file that ends early is an error. Of
+//! animations and pages the first is read. Colour profiles are ignored, as TAO does, and so is EXIF's
+//! orientation unless [`Reading::upright`] asks for it. Pixels are Pillow's, bit for bit: JPEG is
+//! decoded with the arithmetic of libjpeg-turbo, which Pillow uses.
 
+mod bmp;
+mod colour;
+mod exif;
 mod format;
+mod gif;
+mod ifd;
 mod jpeg;
+mod orientation;
 mod png;
+mod tiff;
+mod webp;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,6 +24,27 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::picture::Picture;
+
+pub use format::Format;
+pub use orientation::Orientation;
+
+/// How the pictures of a data set are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What a picture may take.
+    pub limits: Limits,
+    /// Turns pictures as their EXIF data asks; otherwise they stay as they are stored.
+    pub upright: bool,
+}
+
+/// A picture and how it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// The picture.
+    pub picture: Picture,
+    /// What its file asks for and was not done.
+    pub orientation: Orientation,
+}
 
 /// What a picture may take before it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +71,7 @@ pub enum PictureError {
     #[error("found an empty file, needed a picture")]
     Empty,
     /// Some other kind of file.
-    #[error("found {found}, supported are JPEG and PNG in this release")]
+    #[error("found {found}, supported are {}", format::SUPPORTED)]
     Format {
         /// The kind of file, with an article where it needs one.
         found: &'static str,
@@ -59,20 +89,22 @@ pub enum PictureError {
     /// The file ends before the picture does.
     #[error("truncated: the file ends before the {format} picture does")]
     Truncated {
-        /// JPEG or PNG.
-        format: &'static str,
+        /// Of what kind the file is.
+        format: Format,
     },
-    /// A JPEG or PNG of a kind that has no agreed conversion to 8-bit RGB or no decoder.
-    #[error("found {found}, needed 8-bit grey, RGB or CMYK JPEG or a PNG other than 16-bit grey")]
+    /// A variant of a format that has no agreed conversion to 8-bit RGB or no decoder.
+    #[error("found {found}, needed {needed}")]
     Kind {
-        /// What kind.
+        /// Which variant.
         found: String,
+        /// What is read of this format.
+        needed: &'static str,
     },
     /// Broken content.
     #[error("damaged {format}: {problem}")]
     Damaged {
-        /// JPEG or PNG.
-        format: &'static str,
+        /// Of what kind the file is.
+        format: Format,
         /// The decoder's words.
         problem: String,
     },
@@ -105,8 +137,14 @@ impl PictureError {
 
 /// Reads and decodes a picture.
 pub fn read_picture(path: &Path, limits: &Limits) -> Result<Picture, DataError> {
-    let bytes = read_bytes(path, limits.bytes)?;
-    decode(&bytes, limits).map_err(|problem| problem.in_file(path))
+    let reading = Reading { limits: *limits, upright: false };
+    Ok(read_picture_as(path, &reading)?.picture)
+}
+
+/// Reads and decodes a picture in the way of its data set.
+pub fn read_picture_as(path: &Path, reading: &Reading) -> Result<Decoded, DataError> {
+    let bytes = read_bytes(path, reading.limits.bytes)?;
+    decode_as(&bytes, reading).map_err(|problem| problem.in_file(path))
 }
 
 /// Reads a whole file of at most `limit` bytes.
@@ -130,20 +168,46 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// Decodes a JPEG or PNG.
+/// Decodes a picture as it is stored.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
-    type Decoder = fn(&[u8], &Limits) -> Result<Picture, PictureError>;
-    let (format, decoder): (_, Decoder) = match format::recognise(bytes) {
-        format::JPEG => (format::JPEG, jpeg::decode),
-        format::PNG => (format::PNG, png::decode),
-        _ if bytes.is_empty() => return Err(PictureError::Empty),
-        found => return Err(PictureError::Format { found }),
+    Ok(decode_as(bytes, &Reading { limits: *limits, upright: false })?.picture)
+}
+
+/// Decodes a picture in the way of its data set.
+pub fn decode_as(bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureError> {
+    let format = match format::recognise(bytes) {
+        Ok(format) => format,
+        Err(_) if bytes.is_empty() => return Err(PictureError::Empty),
+        Err(found) => return Err(PictureError::Format { found }),
     };
     // The decoders are other people's code fed with whatever lies on disk: a panic in them costs
     // this picture, not the run. They hold no state that outlives the call.
-    catch_unwind(AssertUnwindSafe(|| decoder(bytes, limits))).unwrap_or_else(|_| {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode_format(format, bytes, reading)));
+    decoded.unwrap_or_else(|_| {
         Err(PictureError::Damaged { format, problem: "the decoder panicked".to_owned() })
     })
+}
+
+fn decode_format(format: Format, bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureError> {
+    let decoder = match format {
+        Format::Jpeg => jpeg::decode,
+        Format::Png => png::decode,
+        Format::WebP => webp::decode,
+        Format::Gif => gif::decode,
+        Format::Bmp => bmp::decode,
+        Format::Tiff => tiff::decode,
+    };
+    let picture = decoder(bytes, &reading.limits)?;
+    let orientation = exif::orientation(format, bytes);
+    Ok(match reading.upright {
+        true => Decoded { picture: orientation.turn(picture), orientation: Orientation::UPRIGHT },
+        false => Decoded { picture, orientation },
+    })
+}
+
+/// What a file is by its first bytes, with an article where it needs one.
+pub(crate) fn kind_of_file(start: &[u8]) -> &'static str {
+    format::recognise(start).map_or_else(|kind| kind, Format::name)
 }
 
 /// Refuses a size before memory is taken for it.

@@ -53,6 +53,37 @@ pub enum DataError {
         /// The first line with such bytes, 1-based.
         line: usize,
     },
+    /// A member of a shard that cannot be used.
+    #[error("{shard}: member `{member}`: {problem}")]
+    Member {
+        /// The shard as the user knows it.
+        shard: String,
+        /// Name of the picture of the sample.
+        member: String,
+        /// What is wrong with it or its caption.
+        problem: MemberProblem,
+    },
+    /// An archive that cannot be used.
+    #[error("{name}: {problem}")]
+    Archive {
+        /// The archive as the user knows it.
+        name: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Work that needs a place for its results, and there is none.
+    #[error("{what} needs a writable cache: {problem}")]
+    NoCache {
+        /// What was to be done.
+        what: String,
+        /// What the operating system said.
+        problem: io::Error,
+    },
+    /// Whoever waited asked to stop.
+    #[error("stopped before the data was ready")]
+    Stopped,
     /// Entries of a list file, or caption files, that cannot be used: all of them at once.
     #[error("{}: {}", .path.display(), enumerate(.what, .problems, *.total))]
     Entries {
@@ -71,6 +102,9 @@ pub enum DataError {
     /// Inference folders in which not one picture was found.
     #[error("no pictures found: {}", join(.0))]
     NoPictures(Vec<NothingFound>),
+    /// A folder that should hold one folder of pictures per class, and does not.
+    #[error("no classes found: {}", .0.found)]
+    NoClasses(NothingFound),
     /// A text file that should hold prompts and holds none.
     #[error("{}: found no prompt, needed one per line", .path.display())]
     NoPrompts {
@@ -101,6 +135,26 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
+    /// More samples that cannot be read than may be left out of a data set.
+    #[error("{count} of {total} samples cannot be read, at most {allowed} may be left out{}", listed(.problems, *.count))]
+    TooManyUnreadable {
+        /// How many were found.
+        count: usize,
+        /// Samples of the data set.
+        total: usize,
+        /// How many may be left out.
+        allowed: usize,
+        /// The first ten, with reasons; none where they were named before.
+        problems: Vec<String>,
+        /// The setting that allows them.
+        key: &'static str,
+    },
+    /// A batch of training of which nothing is left.
+    #[error("no sample of a batch can be read{}", listed(.problems, .problems.len()))]
+    NothingReadable {
+        /// Samples that were left out so far.
+        problems: Vec<String>,
+    },
     /// A panic while a sample was made: a bug, reported instead of a hang.
     #[error("{sample}: the loader panicked: {problem}")]
     Panicked {
@@ -112,6 +166,28 @@ pub enum DataError {
     /// Several of the above, from several datasets.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<DataError>),
+}
+
+/// What is wrong with a member of a shard.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberProblem {
+    /// It is no picture that can be decoded.
+    #[error(transparent)]
+    Picture(PictureError),
+    /// The shard could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// Above the size limit; it was not read.
+    #[error("found {bytes} bytes, at most {limit} are read")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The shard is not the file that was indexed.
+    #[error("the shard has changed since this run indexed it")]
+    Changed,
 }
 
 /// One dataset without a usable pair or picture: what was looked for and found, and what may help.
@@ -130,10 +206,38 @@ impl DataError {
             DataError::NoPairs(problems) | DataError::NoPictures(problems) => {
                 problems.iter().flat_map(|problem| problem.hints.clone()).collect()
             }
+            DataError::NoClasses(problem) => problem.hints.clone(),
             DataError::Several(errors) => errors.iter().flat_map(DataError::hints).collect(),
-            DataError::Picture { problem, .. } => problem.hint().into_iter().collect(),
+            DataError::Picture { problem, .. }
+            | DataError::Member { problem: MemberProblem::Picture(problem), .. } => {
+                problem.hint().into_iter().collect()
+            }
+            DataError::Archive { hint, .. } => hint.clone().into_iter().collect(),
+            DataError::NoCache { .. } => {
+                vec!["set HEARTH_CACHE to a folder with room for it".to_owned()]
+            }
+            DataError::TooManyUnreadable { count, total, key, .. } => vec![format!(
+                "repair or remove these files, or set `{key}` to {} or more",
+                (*count as f64 / *total as f64 * 1000.0).ceil() / 1000.0
+            )],
             _ => Vec::new(),
         }
+    }
+
+    /// True where another sample may well be readable.
+    pub fn is_of_one_sample(&self) -> bool {
+        // A shard that was changed is wrong as a whole.
+        let changed = matches!(self, DataError::Member { problem: MemberProblem::Changed, .. });
+        !changed
+            && matches!(
+                self,
+                DataError::Unreadable { .. }
+                    | DataError::TooLarge { .. }
+                    | DataError::Picture { .. }
+                    | DataError::Member { .. }
+                    | DataError::NotUtf8 { .. }
+                    | DataError::Sample { .. }
+            )
     }
 
     /// One error from one or more; `None` from none.
@@ -153,11 +257,17 @@ fn no_folder(exists: &Option<PathBuf>) -> String {
 }
 
 fn enumerate(what: &str, problems: &[String], total: usize) -> String {
+    format!("{total} {what}{}", listed(problems, total))
+}
+
+/// `: first, second, and 3 more`; nothing where nothing is named.
+fn listed(problems: &[String], total: usize) -> String {
     let rest = match total.saturating_sub(problems.len()) {
+        _ if problems.is_empty() => return String::new(),
         0 => String::new(),
         more => format!(", and {more} more"),
     };
-    format!("{total} {what}: {}{rest}", problems.join(", "))
+    format!(": {}{rest}", problems.join(", "))
 }
 
 fn join(problems: &[NothingFound]) -> String {

@@ -1,5 +1,6 @@
 //! Looking into folders: sorted names, which of them are pictures, what lies one level lower.
 
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -7,14 +8,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
 
-/// Extensions that are taken as pictures, in any case.
-const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+/// Extensions that TAO takes in folders with captions, in any case.
+const USUAL: [&str; 3] = ["jpg", "jpeg", "png"];
 
-/// Extensions of pictures that TAO takes somewhere and this release does not read.
-const NOT_YET: [&str; 3] = ["bmp", "gif", "webp"];
+/// Further extensions that are taken as pictures.
+const OTHERS: [&str; 5] = ["bmp", "gif", "tif", "tiff", "webp"];
 
 /// What was looked for, in messages.
-pub(crate) const LOOKED_FOR: &str = "*.jpg, *.jpeg, *.png";
+pub(crate) const LOOKED_FOR: &str =
+    "*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case";
 
 /// How many sub-folders are searched for a suggestion; a suggestion must not cost minutes.
 const SUB_FOLDERS: usize = 200;
@@ -54,6 +56,32 @@ pub(crate) fn list(path: &Path) -> Result<Folder, DataError> {
     Ok(folder)
 }
 
+/// All files below a folder, sorted. A linked folder is entered too, but no folder twice: links may form
+/// loops. Links wait until the real folders are done, so that these keep their own paths.
+pub(crate) fn files_below(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
+    let mut entered = HashSet::new();
+    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
+        let Folder { files, folders } = list(&path)?;
+        let real = fs::canonicalize(&path)
+            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
+        if !entered.insert(real) {
+            continue;
+        }
+        found.extend(files);
+        for folder in folders {
+            if folder.is_symlink() {
+                links.insert(folder);
+            } else {
+                open.push(folder);
+            }
+        }
+    }
+    sort(&mut found);
+    Ok(found)
+}
+
 /// Sorts as Python sorts the same paths as text, which differs from comparing folder by folder.
 pub(crate) fn sort(paths: &mut [PathBuf]) {
     paths.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
@@ -61,12 +89,12 @@ pub(crate) fn sort(paths: &mut [PathBuf]) {
 
 /// True for a name that is taken as a picture.
 pub(crate) fn is_picture(path: &Path) -> bool {
-    has_extension(path, &PICTURES)
+    is_usual_picture(path) || has_extension(path, &OTHERS)
 }
 
-/// True for a picture of a format that comes with a later release.
-pub(crate) fn is_later_picture(path: &Path) -> bool {
-    has_extension(path, &NOT_YET)
+/// True for the extensions that nearly every data set has.
+pub(crate) fn is_usual_picture(path: &Path) -> bool {
+    has_extension(path, &USUAL)
 }
 
 /// Hidden files never have one: `._photo.jpg` is what macOS leaves beside `photo.jpg`.

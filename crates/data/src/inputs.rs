@@ -1,12 +1,10 @@
 //! What inference embeds: pictures of folders and lists, prompts of a text file.
 
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::captions::read_list;
 use crate::error::{DataError, NAMED, NothingFound};
-use crate::folder::{self, Folder, LOOKED_FOR};
+use crate::folder::{self, LOOKED_FOR};
 use crate::text;
 
 /// A folder of pictures to embed.
@@ -23,7 +21,7 @@ pub struct PictureSource {
 pub struct Inputs {
     /// Joined from `image_dir`; each source sorted, or in the order of its list.
     pub pictures: Vec<PathBuf>,
-    /// One line each: pictures of formats that this release does not read, empty sources.
+    /// One line each: empty sources.
     pub warnings: Vec<String>,
 }
 
@@ -33,11 +31,8 @@ pub fn pictures(sources: &[PictureSource]) -> Result<Inputs, DataError> {
     let (mut inputs, mut errors, mut without) = (Inputs::default(), Vec::new(), Vec::new());
     for source in sources {
         match pictures_of(source) {
-            Ok(found) if found.pictures.is_empty() => without.push(nothing(source, &found)),
-            Ok(found) => {
-                inputs.warnings.extend(left_out(source, &found));
-                inputs.pictures.extend(found.pictures);
-            }
+            Ok(found) if found.is_empty() => without.push(nothing(source)),
+            Ok(found) => inputs.pictures.extend(found),
             Err(error) => errors.push(error),
         }
     }
@@ -47,10 +42,7 @@ pub fn pictures(sources: &[PictureSource]) -> Result<Inputs, DataError> {
     if inputs.pictures.is_empty() && !sources.is_empty() {
         return Err(DataError::NoPictures(without));
     }
-    for NothingFound { found, hints } in without {
-        inputs.warnings.push(found);
-        inputs.warnings.extend(hints);
-    }
+    inputs.warnings.extend(without.into_iter().map(|nothing| nothing.found));
     Ok(inputs)
 }
 
@@ -65,22 +57,14 @@ pub fn prompts(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(prompts)
 }
 
-/// What one source holds.
-#[derive(Default)]
-struct Found {
-    pictures: Vec<PathBuf>,
-    /// Files that will be pictures in a later release.
-    later: Vec<PathBuf>,
-}
-
-fn pictures_of(source: &PictureSource) -> Result<Found, DataError> {
+fn pictures_of(source: &PictureSource) -> Result<Vec<PathBuf>, DataError> {
     let Some(list) = &source.image_list_file else {
         return walk(&source.image_dir);
     };
     let pictures = read_list(list, &source.image_dir)?;
     let missing: Vec<_> = pictures.iter().filter(|path| !path.is_file()).collect();
     if missing.is_empty() {
-        return Ok(Found { pictures, later: Vec::new() });
+        return Ok(pictures);
     }
     Err(DataError::Entries {
         path: list.clone(),
@@ -90,52 +74,19 @@ fn pictures_of(source: &PictureSource) -> Result<Found, DataError> {
     })
 }
 
-fn nothing(source: &PictureSource, found: &Found) -> NothingFound {
-    let place = match &source.image_list_file {
+fn nothing(source: &PictureSource) -> NothingFound {
+    let found = match &source.image_list_file {
         Some(list) => format!("`{}`: the list holds no name", list.display()),
         None => format!(
             "`{}`: no pictures ({LOOKED_FOR}) in it or its sub-folders",
             source.image_dir.display()
         ),
     };
-    NothingFound { found: place, hints: left_out(source, found).into_iter().collect() }
+    NothingFound { found, hints: Vec::new() }
 }
 
-fn left_out(source: &PictureSource, found: &Found) -> Option<String> {
-    let first = found.later.first()?.display();
-    let (dir, count) = (source.image_dir.display(), found.later.len());
-    Some(format!(
-        "{dir}: {count} BMP, GIF or WebP files are left out, they are not in this release; the \
-         first: `{first}`"
-    ))
-}
-
-/// All files below a folder. A linked folder is entered too, but no folder twice: links may form
-/// loops. Links wait until the real folders are done, so that these keep their own paths.
-fn walk(root: &Path) -> Result<Found, DataError> {
-    let mut found = Found::default();
-    let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
-    let mut entered = HashSet::new();
-    while let Some(path) = open.pop().or_else(|| links.pop_first()) {
-        let Folder { files, folders } = folder::list(&path)?;
-        let real = fs::canonicalize(&path)
-            .map_err(|problem| DataError::Unreadable { path: path.clone(), problem })?;
-        if !entered.insert(real) {
-            continue;
-        }
-        let (pictures, others): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|file| folder::is_picture(file));
-        found.pictures.extend(pictures);
-        found.later.extend(others.into_iter().filter(|file| folder::is_later_picture(file)));
-        for folder in folders {
-            if folder.is_symlink() {
-                links.insert(folder);
-            } else {
-                open.push(folder);
-            }
-        }
-    }
-    folder::sort(&mut found.pictures);
-    folder::sort(&mut found.later);
-    Ok(found)
+/// The pictures below a folder, linked folders included.
+fn walk(root: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let files = folder::files_below(root)?;
+    Ok(files.into_iter().filter(|file| folder::is_picture(file)).collect())
 }

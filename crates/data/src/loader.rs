@@ -1,7 +1,8 @@
 //! The loader: samples made on threads, delivered in order.
 //!
 //! The consumer hands out positions and puts the results in order again. So at most a fixed window
-//! of samples exists at any time, and the batches do not depend on the number of threads.
+//! of samples exists at any time, and the batches do not depend on the number of threads. A sample that
+//! may be left out makes its batch one smaller; the others keep their places and their keys.
 
 mod report;
 mod workers;
@@ -14,6 +15,7 @@ use std::time::Instant;
 use crate::error::DataError;
 use crate::random::Key;
 use crate::sampler::EpochPlan;
+use crate::unreadable::Unreadable;
 
 pub use report::{LoaderReport, Stage, Stages};
 use workers::Workers;
@@ -53,12 +55,23 @@ pub trait Dataset: Send + Sync + 'static {
 pub struct Loader<D> {
     dataset: Arc<D>,
     threads: usize,
+    unreadable: Unreadable,
 }
 
 impl<D: Dataset> Loader<D> {
     /// `threads` = 0 makes the samples on the caller's thread, when they are asked for.
     pub fn new(dataset: Arc<D>, threads: usize) -> Loader<D> {
-        Loader { dataset, threads }
+        Loader { dataset, threads, unreadable: Unreadable::none_allowed() }
+    }
+
+    /// Leaves out samples that cannot be read, as far as `unreadable` allows.
+    pub fn leaving_out(self, unreadable: Unreadable) -> Loader<D> {
+        Loader { unreadable, ..self }
+    }
+
+    /// The samples that were left out.
+    pub fn unreadable(&self) -> &Unreadable {
+        &self.unreadable
     }
 
     /// What the samples are drawn from.
@@ -73,6 +86,7 @@ impl<D: Dataset> Loader<D> {
         let mut batches = Batches {
             workers: Workers::start(&self.dataset, threads),
             dataset: Arc::clone(&self.dataset),
+            unreadable: self.unreadable.clone(),
             next_batch: start_batch,
             handed_out: start_batch.saturating_mul(plan.batch_size()),
             window: (BATCHES_AHEAD * plan.batch_size()).max(2 * threads),
@@ -84,9 +98,11 @@ impl<D: Dataset> Loader<D> {
     }
 }
 
-/// The batches of an epoch, in order. An error comes in the place of its batch and ends them.
+/// The batches of an epoch, in order. An error comes in the place of its batch and ends them. Where
+/// samples may be left out, a batch can be smaller than the plan's, or empty.
 pub struct Batches<D: Dataset> {
     dataset: Arc<D>,
+    unreadable: Unreadable,
     plan: EpochPlan,
     next_batch: usize,
     /// `None`: samples are made here. So it is when no thread could be started.
@@ -110,7 +126,13 @@ impl<D: Dataset> Batches<D> {
         for index in indices {
             let made = self.next_sample(index);
             self.report.stages.add(&made.stages);
-            samples.push(made.sample?);
+            match made.sample {
+                Ok(sample) => samples.push(sample),
+                Err(error) => {
+                    self.unreadable.leave_out(index, error)?;
+                    continue;
+                }
+            }
             self.report.samples += 1;
         }
         Ok(samples)

@@ -18,10 +18,15 @@ pub(crate) fn read(path: &Path) -> Result<String, DataError> {
 
 /// As [`read`], for files of at most `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<String, DataError> {
-    let mut text = String::from_utf8(read_bytes(path, limit)?).map_err(|error| {
+    decoded(read_bytes(path, limit)?)
+        .map_err(|line| DataError::NotUtf8 { path: path.to_owned(), line })
+}
+
+/// UTF-8 without a byte order mark; the error is the first line that is something else.
+pub(crate) fn decoded(bytes: Vec<u8>) -> Result<String, usize> {
+    let mut text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|&&byte| byte == b'\n').count();
-        DataError::NotUtf8 { path: path.to_owned(), line }
+        1 + valid.iter().filter(|&&byte| byte == b'\n').count()
     })?;
     if text.starts_with('\u{FEFF}') {
         text.drain(..'\u{FEFF}'.len_utf8());

@@ -3,11 +3,17 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests, outside of them")]
 
 mod it {
+    mod archives;
+    mod classes;
     mod draws;
     mod fixtures;
     mod folders;
+    mod formats;
     mod loading;
+    mod patches;
     mod pictures;
+    mod remote;
     mod robust;
+    mod shards;
     mod texts;
 }

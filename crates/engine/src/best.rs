@@ -20,7 +20,7 @@ pub enum Better {
 }
 
 /// Keeps the models of the best validations, on top of the periodic checkpoints.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Best {
     /// Name of the metric as logged: `val/t2i_mAP`.
     pub monitor: String,
@@ -34,6 +34,8 @@ pub struct Best {
     pub folder: PathBuf,
     /// Periodic checkpoints older than the newest are removed.
     pub replaces_periodic: bool,
+    /// Extension of the twin that each model file has.
+    pub(crate) twin: Option<&'static str>,
     ranking: RefCell<Vec<(f64, PathBuf)>>,
 }
 
@@ -47,6 +49,7 @@ impl Best {
             file_name,
             folder: folder.to_owned(),
             replaces_periodic: false,
+            twin: None,
             ranking: RefCell::default(),
         }
     }
@@ -89,7 +92,11 @@ impl Best {
         let kept = self.keep.min(ranking.len());
         for (_, dropped) in ranking.drain(kept..) {
             // A resumed run may have removed it already.
-            let _ = fs::remove_file(self.folder.join(dropped));
+            let dropped = self.folder.join(dropped);
+            let _ = fs::remove_file(&dropped);
+            if let Some(twin) = self.twin {
+                let _ = fs::remove_file(dropped.with_extension(twin));
+            }
         }
         run.notice(&format!("best {} so far: {value:.4}, kept as {file}", self.monitor));
         Ok(())

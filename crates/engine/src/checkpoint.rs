@@ -1,7 +1,8 @@
 //! Checkpoints of a run: model file, state folder, the link to the newest, and the best by a metric.
 //!
 //! Order of writing: state, model, link. A process killed between any two of them leaves a link to
-//! a complete checkpoint.
+//! a complete checkpoint. Where models have a twin in another format, it stands before the model and
+//! has a link of its own.
 
 use std::{
     cell::RefCell,
@@ -34,6 +35,10 @@ pub type Fingerprint = BTreeMap<String, String>;
 /// Writes the whole model into one file.
 pub type SaveModel<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), WeightsError> + 'a>;
 
+/// Writes what belongs to a checkpoint beside its model file, which it is told. The state folder is
+/// there, the model file comes afterwards.
+pub type SaveBeside<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), EngineError> + 'a>;
+
 /// Where a run keeps its checkpoints.
 pub struct Checkpoints<'a, M> {
     folder: PathBuf,
@@ -41,8 +46,16 @@ pub struct Checkpoints<'a, M> {
     link: &'static str,
     fingerprint: Fingerprint,
     save_model: SaveModel<'a, M>,
+    twin: Option<Twin<'a, M>>,
+    save_beside: Option<SaveBeside<'a, M>>,
     best: Option<Best>,
     newest: RefCell<Option<PathBuf>>,
+}
+
+/// The same model in another format, beside the first.
+struct Twin<'a, M> {
+    extension: &'static str,
+    save: SaveModel<'a, M>,
 }
 
 /// What a state folder holds beside the optimizer's tensors.
@@ -55,6 +68,19 @@ struct Progress {
     run: Fingerprint,
     #[serde(default)]
     best: Vec<(f64, PathBuf)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<usize>,
+}
+
+/// Where a checkpoint stands in its run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Restored {
+    /// Updates since the start of training.
+    pub step: usize,
+    /// Loss of its epoch so far.
+    pub epoch_loss: Mean,
+    /// Samples that are left out because they cannot be read.
+    pub unreadable: Vec<usize>,
 }
 
 impl<'a, M: Module> Checkpoints<'a, M> {
@@ -66,8 +92,31 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         save_model: SaveModel<'a, M>,
         best: Option<Best>,
     ) -> Self {
-        let folder = folder.to_owned();
-        Self { folder, link, fingerprint, save_model, best, newest: RefCell::new(None) }
+        Self {
+            folder: folder.to_owned(),
+            link,
+            fingerprint,
+            save_model,
+            twin: None,
+            save_beside: None,
+            best,
+            newest: RefCell::new(None),
+        }
+    }
+
+    /// Writes every model, the best ones included, a second time in another format, beside the
+    /// first under the same name with this extension.
+    pub fn with_twin(mut self, extension: &'static str, save: SaveModel<'a, M>) -> Self {
+        self.twin = Some(Twin { extension, save });
+        if let Some(best) = &mut self.best {
+            best.twin = Some(extension);
+        }
+        self
+    }
+
+    /// As well as what the model file cannot hold, such as adapters that it holds merged.
+    pub fn with_beside(self, save: SaveBeside<'a, M>) -> Self {
+        Self { save_beside: Some(save), ..self }
     }
 
     /// The model file to continue in `folder`: what its link points at.
@@ -88,18 +137,35 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
         let model = self.folder.join(format!("{name}.safetensors"));
         self.save_state(state, &state_folder(&model))?;
-        (self.save_model)(&state.model, &model)?;
-        let link = self.folder.join(format!("{}.safetensors", self.link));
-        replace_link(&link, Path::new(&format!("{name}.safetensors")))?;
+        if let Some(save) = &self.save_beside {
+            save(&state.model, &model)?;
+        }
+        self.write(&state.model, &model)?;
+        // Last the link that a resumed run follows.
+        for extension in self.twin.iter().map(|twin| twin.extension).chain(["safetensors"]) {
+            let link = self.folder.join(format!("{}.{extension}", self.link));
+            replace_link(&link, Path::new(&format!("{name}.{extension}")))?;
+        }
 
         let previous = self.newest.replace(Some(model.clone()));
         if let (Some(best), Some(previous)) = (&self.best, previous)
             && best.replaces_periodic
             && previous != model
         {
+            if let Some(twin) = &self.twin {
+                // A run that was resumed may have begun without it.
+                let _ = fs::remove_file(previous.with_extension(twin.extension));
+            }
             remove_checkpoint(&previous)?;
         }
         Ok(model)
+    }
+
+    fn write(&self, model: &M, path: &Path) -> Result<(), WeightsError> {
+        if let Some(twin) = &self.twin {
+            (twin.save)(model, &path.with_extension(twin.extension))?;
+        }
+        (self.save_model)(model, path)
     }
 
     /// Keeps the model among the best ones if `metrics` rank it there.
@@ -111,7 +177,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         run: &Run,
     ) -> Result<(), EngineError> {
         let Some(best) = &self.best else { return Ok(()) };
-        best.offer(epoch, state.step, metrics, run, |path| (self.save_model)(&state.model, path))
+        best.offer(epoch, state.step, metrics, run, |path| self.write(&state.model, path))
     }
 
     /// Continues the optimizer and the counters of `model_file`'s state folder.
@@ -119,10 +185,10 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         &self,
         model_file: &Path,
         optimizer: &mut Optimizer,
-    ) -> Result<(usize, Mean), EngineError> {
+    ) -> Result<Restored, EngineError> {
         let folder = state_folder(model_file);
         let progress = read_progress(&folder.join(PROGRESS_FILE))?;
-        self.check_fingerprint(model_file, &progress.run)?;
+        compare(model_file, &progress.run, &self.fingerprint)?;
 
         let file = WeightsFile::open(folder.join(OPTIMIZER_FILE))?;
         let mut tensors = Vec::new();
@@ -134,25 +200,15 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         if let Some(best) = &self.best {
             best.restore(progress.best);
         }
-        self.newest.replace(Some(model_file.to_owned()));
-        Ok((progress.step, progress.epoch_loss))
-    }
-
-    fn check_fingerprint(&self, model: &Path, found: &Fingerprint) -> Result<(), EngineError> {
-        let names = found.keys().chain(self.fingerprint.keys());
-        for name in names {
-            let (found, needed) = (found.get(name), self.fingerprint.get(name));
-            if found != needed {
-                let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
-                return Err(EngineError::OtherRun {
-                    checkpoint: model.to_owned(),
-                    what: name.clone(),
-                    found: shown(found),
-                    needed: shown(needed),
-                });
-            }
-        }
-        Ok(())
+        // Continued from the twin, it is the same checkpoint.
+        let model = model_file.with_extension("safetensors");
+        let model = if model.exists() { model } else { model_file.to_owned() };
+        self.newest.replace(Some(model));
+        Ok(Restored {
+            step: progress.step,
+            epoch_loss: progress.epoch_loss,
+            unreadable: progress.unreadable,
+        })
     }
 
     fn save_state(&self, state: &TrainState<M>, folder: &Path) -> Result<(), EngineError> {
@@ -165,6 +221,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             optimizer_updates,
             run: self.fingerprint.clone(),
             best: self.best.as_ref().map_or_else(Vec::new, Best::ranking),
+            unreadable: state.unreadable.clone(),
         };
         let json = serde_json::to_vec_pretty(&progress).expect("numbers and strings");
         write(&folder.join(PROGRESS_FILE), &json)?;
@@ -177,6 +234,34 @@ pub fn state_folder(model: &Path) -> PathBuf {
     model.with_extension("state")
 }
 
+/// Whether a run with this fingerprint continues `model_file`: the error says what differs.
+pub fn check_run(model_file: &Path, fingerprint: &Fingerprint) -> Result<(), EngineError> {
+    let progress = read_progress(&state_folder(model_file).join(PROGRESS_FILE))?;
+    compare(model_file, &progress.run, fingerprint)
+}
+
+fn compare(model: &Path, found: &Fingerprint, needed: &Fingerprint) -> Result<(), EngineError> {
+    for name in found.keys().chain(needed.keys()) {
+        let (found, needed) = (found.get(name), needed.get(name));
+        if found != needed {
+            let shown = |value: Option<&String>| value.map_or("nothing", |v| v).to_owned();
+            return Err(EngineError::OtherRun {
+                checkpoint: model.to_owned(),
+                what: name.clone(),
+                found: shown(found),
+                needed: shown(needed),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.adapters`: the part of a
+/// model that was trained beside frozen weights, for other programs.
+pub fn adapters_folder(model: &Path) -> PathBuf {
+    model.with_extension("adapters")
+}
+
 fn read_progress(path: &Path) -> Result<Progress, EngineError> {
     let state = |reason: String| EngineError::State { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| state(format!("cannot read this file: {error}")))?;
@@ -185,6 +270,10 @@ fn read_progress(path: &Path) -> Result<Progress, EngineError> {
 
 fn remove_checkpoint(model: &Path) -> Result<(), FileError> {
     fs::remove_file(model).map_err(FileError::at("remove this file", model))?;
-    let folder = state_folder(model);
-    fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))
+    for folder in [state_folder(model), adapters_folder(model)] {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(FileError::at("remove this folder", &folder))?;
+        }
+    }
+    Ok(())
 }

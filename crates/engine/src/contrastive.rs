@@ -17,6 +17,7 @@ pub enum Contrast {
 }
 
 /// L2-normalised embeddings of one micro-batch and the calibration, in its graph.
+#[derive(Debug, Clone)]
 pub struct Embeddings {
     /// [n, E].
     pub images: Tensor<2>,
@@ -37,32 +38,64 @@ pub struct SharedEmbeddings {
 
 /// Embeddings as plain values, for the other micro-batches.
 pub fn share(local: &Embeddings) -> SharedEmbeddings {
-    SharedEmbeddings { images: local.images.to_data(), texts: local.texts.to_data() }
+    SharedEmbeddings::of(&local.images, &local.texts)
 }
 
-/// Loss of the global batch as micro-batch `me` differentiates it: its own embeddings carry
-/// gradients, the others are constants.
+impl SharedEmbeddings {
+    /// The values of `images` and `texts`, [n, E].
+    pub fn of(images: &Tensor<2>, texts: &Tensor<2>) -> Self {
+        Self { images: images.to_data(), texts: texts.to_data() }
+    }
+
+    /// Images and texts of the global batch as constants, [N, E].
+    pub fn joined<'a>(
+        all: impl Iterator<Item = &'a Self> + Clone,
+        device: &Device,
+    ) -> [Tensor<2>; 2] {
+        let join = |part: fn(&Self) -> &TensorData| {
+            let parts = all.clone().map(|shared| Tensor::from_data(part(shared).clone(), device));
+            Tensor::cat(parts.collect(), 0)
+        };
+        [join(|shared| &shared.images), join(|shared| &shared.texts)]
+    }
+}
+
+/// The global batch as micro-batch `me` differentiates it: its own embeddings carry gradients, the
+/// others are constants.
 ///
-/// The gradients of all micro-batches add up to those of the global batch. The calibration takes
-/// part in the first micro-batch only: it enters every one of these losses whole, and would
-/// otherwise be counted once per micro-batch (as open_clip's `--accum-freq` does).
+/// The gradients of all micro-batches for a loss of it add up to those of the global batch. The
+/// calibration takes part in the first micro-batch only: it enters every one of these losses whole,
+/// and would otherwise be counted once per micro-batch (as open_clip's `--accum-freq` does).
+pub fn global<'a>(
+    local: Embeddings,
+    all: impl Iterator<Item = &'a SharedEmbeddings> + Clone,
+    me: usize,
+) -> Embeddings {
+    let device = local.images.device();
+    let gather = |own: Tensor<2>, part: fn(&SharedEmbeddings) -> &TensorData| {
+        let all = all.clone();
+        let mut parts: Vec<_> =
+            all.map(|shared| Tensor::from_data(part(shared).clone(), &device)).collect();
+        parts[me] = own;
+        Tensor::cat(parts, 0)
+    };
+    let calibration = |tensor: Tensor<1>| if me == 0 { tensor } else { tensor.detach() };
+    Embeddings {
+        images: gather(local.images, |shared| &shared.images),
+        texts: gather(local.texts, |shared| &shared.texts),
+        logit_scale: calibration(local.logit_scale),
+        logit_bias: local.logit_bias.map(calibration),
+    }
+}
+
+/// Loss of the [`global`] batch as micro-batch `me` differentiates it.
 pub fn loss(
     contrast: Contrast,
     local: Embeddings,
     all: &[SharedEmbeddings],
     me: usize,
 ) -> Tensor<1> {
-    let device = local.images.device();
-    let gather = |own: Tensor<2>, part: fn(&SharedEmbeddings) -> &TensorData| {
-        let mut parts: Vec<_> = all.iter().map(|shared| constant(part(shared), &device)).collect();
-        parts[me] = own;
-        Tensor::cat(parts, 0)
-    };
-    let images = gather(local.images, |shared| &shared.images);
-    let texts = gather(local.texts, |shared| &shared.texts);
-    let calibration = |tensor: Tensor<1>| if me == 0 { tensor } else { tensor.detach() };
-    let logit_scale = calibration(local.logit_scale);
-    let logit_bias = local.logit_bias.map(calibration);
+    let Embeddings { images, texts, logit_scale, logit_bias } = global(local, all.iter(), me);
     batch_loss(contrast, images, texts, logit_scale, logit_bias)
 }
 
@@ -100,8 +133,4 @@ pub fn batch_loss(
 /// log(1 + exp(x)) without overflow.
 fn softplus(x: Tensor<2>) -> Tensor<2> {
     x.clone().clamp_min(0.0) + (x.abs().neg()).exp().log1p()
-}
-
-fn constant(data: &TensorData, device: &Device) -> Tensor<2> {
-    Tensor::from_data(data.clone(), device)
 }

@@ -34,9 +34,25 @@ pub trait Batches {
 
     /// Where the time of loading went since the last call, for the user.
     fn report(&self) -> Option<String>;
+
+    /// What went wrong with samples since the last call, a line each, for the user.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How many samples are missing from the batches so far, because they cannot be read.
+    fn left_out(&self) -> usize {
+        0
+    }
+
+    /// Numbers of the samples that were found unreadable: a checkpoint keeps them, so that a run that
+    /// is continued counts as one that was not stopped.
+    fn unreadable(&self) -> Vec<usize> {
+        Vec::new()
+    }
 }
 
-/// Steps of an epoch, each a list of micro-batches.
+/// Steps of an epoch, each a list of micro-batches: none of them empty, in evaluation perhaps none at all.
 pub type BatchIter<'a, B> = Box<dyn Iterator<Item = Result<Vec<B>, DataError>> + 'a>;
 
 /// Everything that a checkpoint keeps. What is not in here is a function of the plan and the step.
@@ -50,6 +66,8 @@ pub struct TrainState<M> {
     pub step: usize,
     /// Loss of the current epoch so far.
     pub epoch_loss: Mean,
+    /// Samples that are left out because they cannot be read; see [`Batches::unreadable`].
+    pub unreadable: Vec<usize>,
 }
 
 /// A running mean whose parts survive a restart.
@@ -88,6 +106,7 @@ pub fn fit<T: Task>(
         let (epoch, first) = plan.position(state.step);
         journal.epoch(epoch, first);
         for batch in train.epoch(epoch, first) {
+            warn(train, run);
             let batch = batch?;
             let reading;
             (state, reading) = train_step(task, plan, state, &batch);
@@ -119,6 +138,7 @@ pub fn fit<T: Task>(
             if save || stop.is_some() {
                 // Nothing that is not finite passes into a checkpoint.
                 journal.read(&mut state.epoch_loss, checkpoints.newest())?;
+                state.unreadable = train.unreadable();
                 let checkpoint = checkpoints.save(&state, plan.epoch_of(state.step))?;
                 if let Some(signal) = stop {
                     return Err(EngineError::Stopped { signal, step: state.step, checkpoint });
@@ -145,6 +165,7 @@ pub fn evaluate<T: Task>(
             run.progress.end();
             return Ok(None);
         }
+        warn(data, run);
         for batch in &batches? {
             let stats = task.evaluate(model, batch);
             total = Some(match total {
@@ -155,7 +176,15 @@ pub fn evaluate<T: Task>(
         run.progress.advance(done as u64 + 1, "");
     }
     run.progress.end();
+    let left_out = data.left_out();
+    if left_out > 0 {
+        run.notice(&format!("{left_out} unreadable samples are left out of these metrics"));
+    }
     Ok(Some(total.map_or_else(Vec::new, |total| task.metrics(total))))
+}
+
+fn warn<B: Send>(data: &dyn Batches<Batch = B>, run: &Run) {
+    data.warnings().iter().for_each(|warning| run.warn(warning));
 }
 
 /// One update: losses of all micro-batches, sum of their gradients, clip, optimizer.
@@ -165,10 +194,11 @@ fn train_step<T: Task>(
     mut state: TrainState<T::Model>,
     batches: &[T::Batch],
 ) -> (TrainState<T::Model>, Reading) {
-    let step = |micro_batch| Step {
+    let samples: Vec<Vec<String>> = batches.iter().map(|batch| task.samples(batch)).collect();
+    let step = |micro_batch: usize| Step {
         index: state.step,
-        micro_batch,
-        key: plan.key.of("forward").at(state.step as u64).at(micro_batch as u64),
+        first: samples[..micro_batch].iter().map(Vec::len).sum(),
+        key: plan.key.of("forward").at(state.step as u64),
     };
     let shared = share(task, &state.model, batches, &step);
 
@@ -200,7 +230,7 @@ fn train_step<T: Task>(
     let model = state.optimizer.step(state.model, grads, plan.schedule.at(state.step));
     state.model = task.after_step(model);
     state.step += 1;
-    let samples = batches.iter().flat_map(|batch| task.samples(batch)).collect();
+    let samples = samples.into_iter().flatten().collect();
     let reading = Reading { step: state.step, terms, norm, samples };
     (state, reading)
 }

@@ -29,7 +29,7 @@ pub(crate) struct Journal<'a> {
     plan: &'a Plan,
     run: &'a Run,
     unread: Vec<Reading>,
-    /// Newest values that were read: loss terms, then `grad_norm`.
+    /// Newest values that were read: the loss, its parts where it has several, then `grad_norm`.
     latest: Vec<(String, f64)>,
     epoch_began: Instant,
     steps_of_epoch: usize,
@@ -92,6 +92,9 @@ impl<'a> Journal<'a> {
                 let (term, value) = (term.clone(), *value as f32);
                 return Err(EngineError::NotFinite { step, term, value, samples, last_good });
             }
+            if self.latest.iter().all(|(name, _)| name != "loss") {
+                self.latest.insert(0, ("loss".to_owned(), loss));
+            }
             epoch_loss.sum += loss;
             epoch_loss.count += 1;
         }
@@ -130,9 +133,21 @@ impl<'a> Journal<'a> {
         let loading = loading.map_or_else(String::new, |text| format!("; {text}"));
         let seconds = self.epoch_began.elapsed().as_secs_f64();
         self.run.progress.message(&format!(
-            "epoch {epoch}/{}: train_loss {mean:.4}, {seconds:.1} s{loading}",
-            self.plan.epochs
+            "epoch {epoch}/{}: train_loss {mean:.4}, {seconds:.1} s{}{loading}",
+            self.plan.epochs,
+            self.parts()
         ));
+    }
+
+    /// Where the loss has several parts, those of the last step.
+    fn parts(&self) -> String {
+        let parts: Vec<String> = self
+            .latest
+            .iter()
+            .filter(|(name, _)| name != "loss" && name != "grad_norm")
+            .map(|(name, value)| format!("{name} {value:.4}"))
+            .collect();
+        if parts.is_empty() { String::new() } else { format!("; last step: {}", parts.join(", ")) }
     }
 
     pub(crate) fn validated(&self, step: usize, metrics: &Metrics) {

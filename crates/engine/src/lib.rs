@@ -9,6 +9,8 @@
 pub mod atomic_file;
 mod best;
 mod checkpoint;
+pub mod classification;
+pub mod confusion;
 pub mod contrastive;
 mod device;
 mod error;
@@ -24,11 +26,15 @@ mod schedule;
 mod status;
 mod stop;
 mod summary;
+pub mod table;
 mod task;
 
 pub use atomic_file::FileError;
 pub use best::{Best, Better, FileName, FileNameError};
-pub use checkpoint::{Checkpoints, Fingerprint, SaveModel, state_folder};
+pub use checkpoint::{
+    Checkpoints, Fingerprint, Restored, SaveBeside, SaveModel, adapters_folder, check_run,
+    state_folder,
+};
 pub use device::{DEVICES, DeviceError, open_device};
 pub use error::EngineError;
 pub use events::EventLog;

@@ -20,11 +20,11 @@ pub trait Task {
     /// Additive evaluation statistics.
     type Stats: Send;
 
-    /// Runs the model on one micro-batch. The same step and batch give the same result, drop path
-    /// and masks included: the loop may run it twice.
+    /// Runs the model on one micro-batch. The same step and batch give the same result, dropout, drop
+    /// path and masks included: the loop may run it twice.
     fn forward(&self, model: &Self::Model, batch: &Self::Batch, step: &Step) -> Self::Local;
 
-    /// What the other micro-batches need of this one.
+    /// What the other micro-batches need of this one. Called once for each micro-batch of a step.
     fn share(&self, local: &Self::Local) -> Self::Shared;
 
     /// The loss of micro-batch `me`, given what all of them shared, in order. The gradients of all
@@ -65,9 +65,10 @@ pub type Metrics = Vec<(String, f64)>;
 pub struct Step {
     /// Optimizer updates before this one, over all epochs.
     pub index: usize,
-    /// Which micro-batch of the global batch.
-    pub micro_batch: usize,
-    /// Random numbers of this micro-batch: drop path, masks.
+    /// Samples of the global batch in front of this micro-batch.
+    pub first: usize,
+    /// Random numbers of this step: drop path, masks. Those of a sample are keyed by its place in
+    /// the global batch, so that they do not depend on the micro-batches.
     pub key: Key,
 }
 
@@ -76,7 +77,7 @@ pub struct Losses {
     /// [1], in the graph of this micro-batch: what is differentiated.
     pub objective: Tensor<1>,
     /// Named parts of the reported loss, [1] each; summed over the micro-batches of a step they are
-    /// those of the global batch.
+    /// those of the global batch. Together they are the loss; one that is all of it is called `loss`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 

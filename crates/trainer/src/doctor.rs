@@ -100,7 +100,7 @@ fn free_bytes(_folder: &Path) -> Option<u64> {
 
 /// Where models of Hugging Face lie when they were fetched before; only looked at.
 fn hub_cache() -> String {
-    let (folder, from) = hub_folder(&|name| env::var_os(name).map(PathBuf::from));
+    let (folder, from) = hearth_weights::hub::cache_folder(&|name| env::var_os(name));
     let models = fs::read_dir(&folder).map(|entries| {
         let names = entries.flatten().map(|entry| entry.file_name());
         names.filter(|name| name.to_string_lossy().starts_with("models--")).count()
@@ -113,45 +113,6 @@ fn hub_cache() -> String {
     format!("{} ({from}): {content}", folder.display())
 }
 
-/// The folder and where its place comes from, by the rules of huggingface_hub.
-fn hub_folder(variable: &dyn Fn(&str) -> Option<PathBuf>) -> (PathBuf, &'static str) {
-    let set = |name| variable(name).filter(|value| !value.as_os_str().is_empty());
-    if let Some(folder) = set("HF_HUB_CACHE") {
-        (folder, "HF_HUB_CACHE")
-    } else if let Some(home) = set("HF_HOME") {
-        (home.join("hub"), "HF_HOME")
-    } else if let Some(cache) = set("XDG_CACHE_HOME") {
-        (cache.join("huggingface/hub"), "XDG_CACHE_HOME")
-    } else {
-        let home = set("HOME").unwrap_or_default();
-        (home.join(".cache/huggingface/hub"), "default")
-    }
-}
-
 fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hub_folder_follows_the_environment() {
-        type Case = (&'static [(&'static str, &'static str)], &'static str, &'static str);
-        let cases: &[Case] = &[
-            (&[("HOME", "/h")], "/h/.cache/huggingface/hub", "default"),
-            (&[("HOME", "/h"), ("XDG_CACHE_HOME", "/c")], "/c/huggingface/hub", "XDG_CACHE_HOME"),
-            (&[("HF_HOME", "/f"), ("XDG_CACHE_HOME", "/c")], "/f/hub", "HF_HOME"),
-            (&[("HF_HUB_CACHE", "/x"), ("HF_HOME", "/f")], "/x", "HF_HUB_CACHE"),
-            (&[("HOME", "/h"), ("HF_HOME", "")], "/h/.cache/huggingface/hub", "default"),
-        ];
-        for (environment, folder, from) in cases {
-            let variable = |name: &str| {
-                let found = environment.iter().find(|(known, _)| *known == name);
-                found.map(|(_, value)| PathBuf::from(value))
-            };
-            assert_eq!(hub_folder(&variable), (PathBuf::from(folder), *from));
-        }
-    }
 }

@@ -113,6 +113,7 @@ impl From<WeightsError> for Failed {
             WeightsError::Missing { .. }
             | WeightsError::Unreadable { .. }
             | WeightsError::NoWeights { .. }
+            | WeightsError::Hub(_)
             | WeightsError::NotWritten { .. } => Failure::FileSystem,
             _ => Failure::Validation,
         };

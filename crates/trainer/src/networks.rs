@@ -86,7 +86,7 @@ const CLIP_ACTIONS: &[Action] = &[
     },
     Action {
         name: "evaluate",
-        about: "Measures retrieval between pictures and captions in both directions",
+        about: "Measures retrieval between pictures and captions, and zero-shot classification",
         blocks: &["model", "dataset", "evaluate", "hearth"],
         does: Does::Work(|document, run| Ok(hearth_clip::evaluate(document, run)?)),
     },
@@ -124,7 +124,10 @@ impl From<ClipError> for Failed {
             ClipError::Weights(error) => error.into(),
             ClipError::Engine(error) => error.into(),
             ClipError::File(error) => error.into(),
-            ClipError::Recipe { .. } | ClipError::Vocabulary { .. } => {
+            ClipError::Recipe { .. }
+            | ClipError::Radio { .. }
+            | ClipError::Vocabulary { .. }
+            | ClipError::NotFinite { .. } => {
                 Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
             }
             ClipError::Hdf5 { .. } => Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints),

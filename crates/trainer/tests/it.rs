@@ -4,10 +4,19 @@
 mod it {
     mod embedding;
     mod help;
+    mod hub;
+    #[path = "../../../weights/tests/it/loopback.rs"]
+    mod loopback;
     mod memory;
+    mod partial;
+    mod pytorch;
     pub(crate) mod session;
     pub(crate) mod shapes;
+    mod shards;
     mod spec_file;
+    mod towers;
     mod training;
+    mod unreadable;
     mod usage;
+    mod zero_shot;
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{header::HeaderProblem, mismatch::Mismatch, names::in_backticks, refused::Foreign};
+use crate::{
+    header::HeaderProblem, hub::HubError, mismatch::Mismatch, names::in_backticks,
+    pytorch::PyTorchProblem, refused::Foreign,
+};
 
 /// Every variant names the file; [`WeightsError::hints`] says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +26,8 @@ pub enum WeightsError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Something else than safetensors; its content is never executed or unpacked.
-    #[error("{}: found {foreign}, need a safetensors file or a folder that holds one", .path.display())]
+    /// Neither safetensors nor PyTorch's; its content is never executed or unpacked.
+    #[error("{}: found {foreign}, need a safetensors or PyTorch file or a folder that holds one", .path.display())]
     Refused {
         /// The file.
         path: PathBuf,
@@ -39,6 +42,14 @@ pub enum WeightsError {
         /// The first rule that it breaks.
         problem: HeaderProblem,
     },
+    /// A file of PyTorch that cannot be read, or should not be.
+    #[error("{}: not a PyTorch file that can be read: {problem}", .path.display())]
+    PyTorch {
+        /// The file.
+        path: PathBuf,
+        /// The first rule that it breaks.
+        problem: PyTorchProblem,
+    },
     /// A folder without weights that can be read.
     #[error("{}: the folder holds no weights, need one of {}", .path.display(), in_backticks(.needed))]
     NoWeights {
@@ -50,7 +61,7 @@ pub enum WeightsError {
         foreign: Vec<String>,
     },
     /// A folder with several candidates and no rule to choose.
-    #[error("{}: found {} safetensors files ({}), need one, or an index that joins them", .path.display(), .found.len(), in_backticks(.found))]
+    #[error("{}: found {} files of weights ({}), need one, or an index that joins them", .path.display(), .found.len(), in_backticks(.found))]
     Ambiguous {
         /// The folder.
         path: PathBuf,
@@ -118,6 +129,9 @@ pub enum WeightsError {
     /// File and model differ; the model was not touched.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),
+    /// A hub name did not become a local file.
+    #[error(transparent)]
+    Hub(Box<HubError>),
     /// The file was not written; nothing is left behind and a former file still stands.
     #[error("{}: cannot be written", .path.display())]
     NotWritten {
@@ -166,12 +180,20 @@ impl WeightsError {
             WeightsError::Header { problem, .. } if problem.looks_cut() => {
                 vec!["the file is incomplete: download or copy it again".to_owned()]
             }
+            WeightsError::PyTorch { problem, .. } => problem.hint().into_iter().collect(),
             WeightsError::Unrecognised { sample, .. } if !sample.is_empty() => {
                 vec![format!("the file holds {}", in_backticks(sample))]
             }
             WeightsError::Mismatch(mismatch) => mismatch.hints(),
+            WeightsError::Hub(error) => error.hints(),
             _ => Vec::new(),
         }
+    }
+}
+
+impl From<HubError> for WeightsError {
+    fn from(error: HubError) -> WeightsError {
+        WeightsError::Hub(Box::new(error))
     }
 }
 

@@ -2,46 +2,44 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use crate::{
     error::WeightsError,
     folder,
-    header::{self, Entry, Header, LENGTH_BYTES},
+    header::{Dtype, Entry},
     names::nearest,
-    refused::Foreign,
-    values,
+    shard::{self, Shard},
+    values::{f32_decoder, i64_decoder},
 };
 
 /// A larger configuration beside the weights is not read.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// One safetensors file, or the shards that an index joins. The headers have been checked in
-/// full; values are read by seeking, so that memory holds what was asked for and nothing else.
+/// One file of safetensors or PyTorch, or the shards that an index joins. What they say of their
+/// tensors has been checked in full; values are read by seeking, so that memory holds what was
+/// asked for and nothing else.
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
     folder: PathBuf,
     entries: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
+    extra: Option<serde_json::Value>,
     shards: Vec<Shard>,
-}
-
-#[derive(Debug)]
-struct Shard {
-    path: PathBuf,
-    data_start: u64,
-    /// Behind a lock because a read moves the position that all readers share.
-    file: Mutex<File>,
+    /// Values that were computed from those of the file.
+    computed: BTreeMap<String, Vec<f32>>,
 }
 
 impl WeightsFile {
-    /// Opens a `.safetensors` file, an index of shards (`….safetensors.index.json`), or a folder
-    /// that holds either under the name that Hugging Face or open_clip gives it.
+    /// Opens a file of safetensors or PyTorch (told apart by content), an index of shards
+    /// (`….safetensors.index.json`, `….bin.index.json`), or a folder that holds one of them under
+    /// the name that Hugging Face or open_clip gives it.
+    ///
+    /// Of a PyTorch file, the tensors are those of the dictionary that training programs put them
+    /// in, without a prefix (`module.`, `_orig_mod.`, `model.`) that all names share.
     pub fn open(path: impl AsRef<Path>) -> Result<WeightsFile, WeightsError> {
         let path = path.as_ref();
         let sources = folder::sources(path)?;
@@ -50,10 +48,12 @@ impl WeightsFile {
             folder: sources.folder,
             entries: BTreeMap::new(),
             metadata: BTreeMap::new(),
+            extra: None,
             shards: Vec::new(),
+            computed: BTreeMap::new(),
         };
         for shard in &sources.files {
-            file.add(shard)?;
+            file.add(shard, sources.index.is_none())?;
         }
         if let Some(index) = sources.index {
             let held = file
@@ -65,14 +65,31 @@ impl WeightsFile {
         Ok(file)
     }
 
+    /// The same file with the tensors `absorbed` left out and `computed` (name, shape, values) in their
+    /// place, such as weights that a file keeps as a formula of several tensors.
+    pub fn with_computed(
+        mut self,
+        absorbed: &[String],
+        computed: Vec<(String, Vec<usize>, Vec<f32>)>,
+    ) -> WeightsFile {
+        absorbed.iter().for_each(|name| drop(self.entries.remove(name)));
+        for (name, shape, values) in computed {
+            let entry = Entry { dtype: Dtype::F32, shape, begin: 0, shard: 0, origin: None };
+            assert_eq!(values.len(), entry.len(), "values for `{name}` of shape {:?}", entry.shape);
+            self.entries.insert(name.clone(), entry);
+            self.computed.insert(name, values);
+        }
+        self
+    }
+
     /// The path as the user named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The safetensors files that hold the values.
+    /// The files that hold the values.
     pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
-        self.shards.iter().map(|shard| shard.path.as_path())
+        self.shards.iter().map(Shard::path)
     }
 
     /// Names of all tensors, sorted.
@@ -88,6 +105,13 @@ impl WeightsFile {
     /// Free text of the file; of all shards together where there are several.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
+    }
+
+    /// What a PyTorch file holds besides tensors, such as the arguments of its training: tuples as
+    /// lists, element types by name, a `Namespace` as its attributes, instances of other classes as
+    /// a text `<module.Class>`. Nothing for safetensors.
+    pub fn extra(&self) -> Option<&serde_json::Value> {
+        self.extra.as_ref()
     }
 
     /// A JSON file beside the weights, such as `config.json`; nothing if it is not there.
@@ -115,43 +139,32 @@ impl WeightsFile {
         start: usize,
         count: usize,
     ) -> Result<Vec<f32>, WeightsError> {
-        let needed = "F32, F16, BF16 or F64";
         let entry = self.find(name)?;
         debug_assert!(start + count <= entry.len());
-        let read = |file: &mut File| values::read_f32(file, entry.dtype, count);
-        self.read_at(name, entry, start, needed, read)
+        if let Some(values) = self.computed.get(name) {
+            return Ok(values[start..start + count].to_vec());
+        }
+        let Some(decode) = f32_decoder(entry.dtype) else {
+            return Err(self.wrong_dtype(name, entry, "F32, F16, BF16 or F64"));
+        };
+        self.shards[entry.shard].read(entry, start, count, decode)
     }
 
     /// All values of an integer or boolean tensor, in the order of the file.
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, WeightsError> {
-        let needed = "an integer type up to 64 bits, or BOOL";
         let entry = self.find(name)?;
-        let read = |file: &mut File| values::read_i64(file, entry.dtype, entry.len());
-        self.read_at(name, entry, 0, needed, read)
+        let Some(decode) = i64_decoder(entry.dtype) else {
+            return Err(self.wrong_dtype(name, entry, "an integer type up to 64 bits, or BOOL"));
+        };
+        self.shards[entry.shard].read(entry, 0, entry.len(), decode)
     }
 
-    fn read_at<T>(
-        &self,
-        name: &str,
-        entry: &Entry,
-        start: usize,
-        needed: &'static str,
-        read: impl FnOnce(&mut File) -> Option<io::Result<Vec<T>>>,
-    ) -> Result<Vec<T>, WeightsError> {
-        let shard = &self.shards[entry.shard];
-        let unreadable = |source| WeightsError::Unreadable { path: shard.path.clone(), source };
-        let place = shard.data_start + entry.begin + (start * entry.dtype.size()) as u64;
-
-        let mut file = shard.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(place)).map_err(unreadable)?;
-        match read(&mut file) {
-            Some(values) => values.map_err(unreadable),
-            None => Err(WeightsError::WrongDtype {
-                path: shard.path.clone(),
-                name: name.to_owned(),
-                dtype: entry.dtype.name(),
-                needed,
-            }),
+    fn wrong_dtype(&self, name: &str, entry: &Entry, needed: &'static str) -> WeightsError {
+        WeightsError::WrongDtype {
+            path: self.shards[entry.shard].path().to_owned(),
+            name: name.to_owned(),
+            dtype: entry.dtype.name(),
+            needed,
         }
     }
 
@@ -163,14 +176,14 @@ impl WeightsFile {
         })
     }
 
-    /// Reads and checks the header of one more file.
-    fn add(&mut self, path: &Path) -> Result<(), WeightsError> {
-        let (file, header, data_start) = open_one(path)?;
+    /// Reads and checks what one more file says of itself.
+    fn add(&mut self, path: &Path, alone: bool) -> Result<(), WeightsError> {
+        let opened = shard::open(path, alone)?;
         let shard = self.shards.len();
-        for (name, mut entry) in header.entries {
+        for (name, mut entry) in opened.entries {
             entry.shard = shard;
             if let Some(first) = self.entries.get(&name) {
-                let first = self.shards[first.shard].path.display();
+                let first = self.shards[first.shard].path().display();
                 return Err(WeightsError::Index {
                     path: path.to_owned(),
                     problem: format!("tensor `{name}` stands also in {first}"),
@@ -178,30 +191,9 @@ impl WeightsFile {
             }
             self.entries.insert(name, entry);
         }
-        self.metadata.extend(header.metadata);
-        self.shards.push(Shard { path: path.to_owned(), data_start, file: Mutex::new(file) });
+        self.metadata.extend(opened.metadata);
+        self.extra = self.extra.take().or(opened.extra);
+        self.shards.push(opened.shard);
         Ok(())
     }
-}
-
-fn open_one(path: &Path) -> Result<(File, Header, u64), WeightsError> {
-    let unreadable = |source| WeightsError::Unreadable { path: path.to_owned(), source };
-    let broken = |problem| WeightsError::Header { path: path.to_owned(), problem };
-
-    let mut file = File::open(path).map_err(unreadable)?;
-    let file_len = file.metadata().map_err(unreadable)?.len();
-    // Enough for the length and for the signs of other formats.
-    let mut start = Vec::with_capacity(32);
-    (&mut file).take(32).read_to_end(&mut start).map_err(unreadable)?;
-    if let Some(foreign) = Foreign::recognise(path, &start) {
-        return Err(WeightsError::Refused { path: path.to_owned(), foreign });
-    }
-
-    let header_len = header::length(&start, file_len).map_err(broken)?;
-    let data_start = LENGTH_BYTES as u64 + header_len;
-    let mut json = vec![0; header_len as usize];
-    file.seek(SeekFrom::Start(LENGTH_BYTES as u64)).map_err(unreadable)?;
-    file.read_exact(&mut json).map_err(unreadable)?;
-    let header = header::parse(&json, file_len - data_start).map_err(broken)?;
-    Ok((file, header, data_start))
 }

@@ -11,10 +11,34 @@ use serde::Deserialize;
 
 use crate::{error::WeightsError, header::MAX_HEADER_BYTES, names::listed, refused::Foreign};
 
-/// What is looked for in a folder, in this order.
-const KNOWN: &[&str] =
-    &["model.safetensors", "model.safetensors.index.json", "open_clip_model.safetensors"];
-const INDEX_SUFFIX: &str = ".safetensors.index.json";
+/// What is looked for in a folder: names in this order, else the one file of the kind. Kinds that
+/// lie beside each other hold the same weights; the first is taken.
+const KINDS: &[Kind] = &[
+    Kind {
+        names: &[
+            "model.safetensors",
+            "model.safetensors.index.json",
+            "open_clip_model.safetensors",
+        ],
+        endings: &[".safetensors"],
+    },
+    Kind {
+        names: &[
+            "pytorch_model.bin",
+            "pytorch_model.bin.index.json",
+            "open_clip_pytorch_model.bin",
+        ],
+        // Not `.bin`, which the state of an optimiser is called too.
+        endings: &[".pth", ".pt", ".ckpt", ".pth.tar"],
+    },
+];
+const INDEX_SUFFIXES: &[&str] = &[".safetensors.index.json", ".bin.index.json"];
+
+/// Files of one format in a folder.
+struct Kind {
+    names: &'static [&'static str],
+    endings: &'static [&'static str],
+}
 
 /// The files behind a path.
 pub(crate) struct Sources {
@@ -48,7 +72,7 @@ pub(crate) fn sources(path: &Path) -> Result<Sources, WeightsError> {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    if !file.to_string_lossy().ends_with(INDEX_SUFFIX) {
+    if !is_index(&file) {
         return Ok(Sources { folder, files: vec![file], index: None });
     }
     let index = read_index(&file)?;
@@ -68,6 +92,17 @@ pub(crate) fn sources(path: &Path) -> Result<Sources, WeightsError> {
         return Err(WeightsError::Index { path: file, problem });
     }
     Ok(Sources { folder, files, index: Some(index) })
+}
+
+/// Whether a file lists shards instead of holding tensors.
+pub(crate) fn is_index(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    INDEX_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// The shards that an index names, all of them plain names of its own folder.
+pub(crate) fn shard_names(index: &Path) -> Result<BTreeSet<String>, WeightsError> {
+    Ok(read_index(index)?.shard_of.into_values().collect())
 }
 
 /// Reads a file of at most `limit` bytes.
@@ -94,31 +129,28 @@ fn beside(path: &Path) -> Option<PathBuf> {
 }
 
 fn in_folder(folder: &Path) -> Result<PathBuf, WeightsError> {
-    let known = KNOWN.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    if let Some(path) = known {
-        return Ok(path);
-    }
     let unreadable = |source| WeightsError::Unreadable { path: folder.to_owned(), source };
-    let mut found = Vec::new();
-    let mut foreign = Vec::new();
+    let mut names = Vec::new();
     for item in fs::read_dir(folder).map_err(unreadable)? {
-        let name = item.map_err(unreadable)?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".safetensors") {
-            found.push(name);
-        } else if Foreign::by_name(&name).is_some() {
-            foreign.push(name);
+        names.push(item.map_err(unreadable)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    for kind in KINDS {
+        let known = kind.names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        if let Some(path) = known {
+            return Ok(path);
+        }
+        let is_one = |name: &&String| kind.endings.iter().any(|ending| name.ends_with(ending));
+        let found: Vec<String> = names.iter().filter(is_one).cloned().collect();
+        match found.as_slice() {
+            [one] => return Ok(folder.join(one)),
+            [] => {}
+            _ => return Err(WeightsError::Ambiguous { path: folder.to_owned(), found }),
         }
     }
-    found.sort();
-    foreign.sort();
-    match found.as_slice() {
-        [one] => Ok(folder.join(one)),
-        [] => {
-            let needed = KNOWN.iter().map(|name| (*name).to_owned()).collect();
-            Err(WeightsError::NoWeights { path: folder.to_owned(), needed, foreign })
-        }
-        _ => Err(WeightsError::Ambiguous { path: folder.to_owned(), found }),
-    }
+    let needed = KINDS.iter().flat_map(|kind| kind.names).map(|name| (*name).to_owned()).collect();
+    let foreign = names.into_iter().filter(|name| Foreign::by_name(name).is_some()).collect();
+    Err(WeightsError::NoWeights { path: folder.to_owned(), needed, foreign })
 }
 
 fn read_index(path: &Path) -> Result<Index, WeightsError> {
@@ -135,7 +167,7 @@ fn read_index(path: &Path) -> Result<Index, WeightsError> {
         index.weight_map.values().filter(|name| !is_plain_name(name)).collect();
     if let Some(stray) = strays.first() {
         return Err(wrong(format!(
-            "names the shard `{stray}`, need the plain name of a `.safetensors` file of this folder"
+            "names the shard `{stray}`, need the plain name of a `.safetensors` or `.bin` file of this folder"
         )));
     }
     Ok(Index { path: path.to_owned(), shard_of: index.weight_map })
@@ -144,7 +176,8 @@ fn read_index(path: &Path) -> Result<Index, WeightsError> {
 fn is_plain_name(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let plain = matches!(components.next(), Some(Component::Normal(first)) if first == name);
-    plain && components.next().is_none() && !name.contains('\\') && name.ends_with(".safetensors")
+    let known = name.ends_with(".safetensors") || name.ends_with(".bin");
+    plain && components.next().is_none() && !name.contains('\\') && known
 }
 
 impl Index {

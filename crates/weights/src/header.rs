@@ -99,6 +99,17 @@ pub struct Entry {
     pub(crate) begin: u64,
     /// Which file of a sharded checkpoint.
     pub(crate) shard: usize,
+    /// In a file of PyTorch, the storage that the tensor is a view of.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// How a tensor lies in its storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// Number of the storage in its file.
+    pub(crate) storage: usize,
+    /// Steps between neighbours, in elements; none where the values follow each other.
+    pub(crate) strides: Option<Vec<usize>>,
 }
 
 impl Entry {
@@ -286,7 +297,7 @@ fn check_entry(name: &str, raw: json::RawEntry, data_len: u64) -> Result<Entry, 
         return Err(HeaderProblem::Outside { name, end, found: data_len });
     }
     let shape = shape.into_iter().map(|size| size as usize).collect();
-    Ok(Entry { dtype, shape, begin, shard: 0 })
+    Ok(Entry { dtype, shape, begin, shard: 0, origin: None })
 }
 
 /// Bytes of a tensor; nothing if a dimension, their product or the bytes exceed this machine.

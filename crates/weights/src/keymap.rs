@@ -119,6 +119,17 @@ impl Rule {
         Rule { rank: Some(rank), ..self }
     }
 
+    /// Whether it is about this parameter of the model, and no other.
+    pub fn is_of(&self, parameter: &str) -> bool {
+        matches!(self.ours.as_slice(), [share] if share.name == parameter)
+    }
+
+    /// The same rule for a file where a wrapper put `prefix` before every name, its dot included.
+    pub fn under(mut self, prefix: &str) -> Rule {
+        self.theirs.iter_mut().for_each(|share| share.name.insert_str(0, prefix));
+        self
+    }
+
     fn new(ours: Vec<Share>, theirs: Vec<Share>) -> Rule {
         Rule { ours, theirs, transposed: false, rank: None }
     }

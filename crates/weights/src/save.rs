@@ -1,4 +1,5 @@
-//! Saving: a model in a published layout, or plain tensors such as the state of an optimiser.
+//! Saving: a model in a published layout, for safetensors or PyTorch, or plain tensors such as the
+//! state of an optimiser.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,6 +10,7 @@ use crate::{
     keymap::KeyMap,
     layout::Binding,
     module::{Parameter, parameters, visit_values},
+    pytorch::PthWriter,
     values::transposed,
     write::TensorWriter,
 };
@@ -24,23 +26,49 @@ pub fn save<M: Module>(
     map: &KeyMap,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
-    let parameters = parameters(model);
-    let bindings = map.bindings(&parameters)?;
-    let layout = map.layout(&parameters)?;
-    let by_name: BTreeMap<&str, &Binding> =
-        parameters.iter().map(|parameter| parameter.name.as_str()).zip(&bindings).collect();
+    let layout = map.layout(&parameters(model))?;
     let mut metadata = metadata.clone();
     metadata.entry("format".to_owned()).or_insert_with(|| "pt".to_owned());
 
     let mut writer = TensorWriter::create(path, &metadata, layout)?;
+    fill(model, map, |name, start, values| writer.write_part(name, start, values))?;
+    writer.finish()
+}
+
+/// Writes `model` to `path` in the layout of `map`, in f32, as a file of PyTorch: the dictionary of
+/// tensors that `torch.load(weights_only=True)` gives is that of `state_dict()`. The metadata is an
+/// attribute of it, which Python programs do not see and [`crate::WeightsFile`] does. The same
+/// weights and metadata give the same bytes.
+pub fn save_pth<M: Module>(
+    model: &M,
+    path: &Path,
+    map: &KeyMap,
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), WeightsError> {
+    let layout = map.layout(&parameters(model))?;
+    let mut writer = PthWriter::create(path, metadata, &layout)?;
+    fill(model, map, |name, start, values| writer.write_part(name, start, values))?;
+    writer.finish()
+}
+
+/// Hands over the values of `model` tensor by tensor, as pieces of the tensors of a file.
+fn fill<M: Module>(
+    model: &M,
+    map: &KeyMap,
+    mut write: impl FnMut(&str, usize, &[f32]) -> Result<(), WeightsError>,
+) -> Result<(), WeightsError> {
+    let parameters = parameters(model);
+    let bindings = map.bindings(&parameters)?;
+    let by_name: BTreeMap<&str, &Binding> =
+        parameters.iter().map(|parameter| parameter.name.as_str()).zip(&bindings).collect();
     let mut result = Ok(());
     visit_values(model, |parameter, values| {
         if result.is_ok() {
-            result = write(&mut writer, parameter, by_name[parameter.name.as_str()], values);
+            let binding = by_name[parameter.name.as_str()];
+            result = write_pieces(parameter, binding, values, &mut write);
         }
     });
-    result?;
-    writer.finish()
+    result
 }
 
 /// Writes tensors to `path`, in f32, sorted by name.
@@ -57,11 +85,11 @@ pub fn save_tensors(
     writer.finish()
 }
 
-fn write(
-    writer: &mut TensorWriter,
+fn write_pieces(
     parameter: &Parameter,
     binding: &Binding,
     values: Vec<f32>,
+    write: &mut impl FnMut(&str, usize, &[f32]) -> Result<(), WeightsError>,
 ) -> Result<(), WeightsError> {
     let values = match binding.transposed {
         true => transposed(&values, parameter.shape[0], parameter.shape[1]),
@@ -69,7 +97,7 @@ fn write(
     };
     for piece in &binding.pieces {
         let part = &values[piece.ours_start..piece.ours_start + piece.len];
-        writer.write_part(&piece.theirs, piece.theirs_start, part)?;
+        write(&piece.theirs, piece.theirs_start, part)?;
     }
     Ok(())
 }

@@ -10,10 +10,10 @@ use crate::header::Dtype;
 const BLOCK: usize = 1 << 18;
 
 /// Appends the values of whole elements.
-type Decode<T> = fn(&[u8], &mut Vec<T>);
+pub(crate) type Decode<T> = fn(&[u8], &mut Vec<T>);
 
 /// How to read the elements of a float type as f32; nothing for other types.
-fn f32_decoder(dtype: Dtype) -> Option<Decode<f32>> {
+pub(crate) fn f32_decoder(dtype: Dtype) -> Option<Decode<f32>> {
     Some(match dtype {
         Dtype::F32 => |bytes, out| {
             out.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
@@ -32,7 +32,7 @@ fn f32_decoder(dtype: Dtype) -> Option<Decode<f32>> {
 }
 
 /// How to read the elements of an integer type as i64; nothing for floats and for U64.
-fn i64_decoder(dtype: Dtype) -> Option<Decode<i64>> {
+pub(crate) fn i64_decoder(dtype: Dtype) -> Option<Decode<i64>> {
     macro_rules! widen {
         ($kind:ty) => {
             |bytes, out| {
@@ -54,25 +54,8 @@ fn i64_decoder(dtype: Dtype) -> Option<Decode<i64>> {
     })
 }
 
-/// Reads `count` values of a float type; nothing if `dtype` is none.
-pub(crate) fn read_f32(
-    from: &mut impl Read,
-    dtype: Dtype,
-    count: usize,
-) -> Option<io::Result<Vec<f32>>> {
-    Some(read(from, dtype, count, f32_decoder(dtype)?))
-}
-
-/// Reads `count` values of an integer type; nothing if `dtype` is none.
-pub(crate) fn read_i64(
-    from: &mut impl Read,
-    dtype: Dtype,
-    count: usize,
-) -> Option<io::Result<Vec<i64>>> {
-    Some(read(from, dtype, count, i64_decoder(dtype)?))
-}
-
-fn read<T>(
+/// Reads `count` values of a type.
+pub(crate) fn read<T>(
     from: &mut impl Read,
     dtype: Dtype,
     count: usize,
@@ -88,6 +71,29 @@ fn read<T>(
         left -= block.len();
     }
     Ok(values)
+}
+
+/// The values of a view in its own order, from those between its first and its last.
+pub(crate) fn gathered<T: Copy>(values: &[T], shape: &[usize], strides: &[usize]) -> Vec<T> {
+    let mut out = Vec::with_capacity(shape.iter().product());
+    let (Some((width, rows)), Some((step, row_strides))) =
+        (shape.split_last(), strides.split_last())
+    else {
+        return values.to_vec();
+    };
+    if shape.contains(&0) {
+        return out;
+    }
+    let mut index = vec![0; rows.len()];
+    loop {
+        let start: usize = index.iter().zip(row_strides).map(|(i, stride)| i * stride).sum();
+        out.extend((0..*width).map(|i| values[start + i * step]));
+        let Some(axis) = (0..rows.len()).rev().find(|axis| index[*axis] + 1 < rows[*axis]) else {
+            return out;
+        };
+        index[axis] += 1;
+        index[axis + 1..].fill(0);
+    }
 }
 
 /// Writes values as little-endian f32.
@@ -137,7 +143,7 @@ mod tests {
     fn every_readable_type_gives_its_value() {
         #[track_caller]
         fn float(dtype: Dtype, bytes: &[u8], expected: f32) {
-            let values = read_f32(&mut &bytes[..], dtype, 1).unwrap().unwrap();
+            let values = read(&mut &bytes[..], dtype, 1, f32_decoder(dtype).unwrap()).unwrap();
             assert_eq!(values, [expected], "{dtype:?}");
         }
         float(Dtype::F64, &(-2.5f64).to_le_bytes(), -2.5);
@@ -148,7 +154,7 @@ mod tests {
 
         #[track_caller]
         fn int(dtype: Dtype, bytes: &[u8], expected: i64) {
-            let values = read_i64(&mut &bytes[..], dtype, 1).unwrap().unwrap();
+            let values = read(&mut &bytes[..], dtype, 1, i64_decoder(dtype).unwrap()).unwrap();
             assert_eq!(values, [expected], "{dtype:?}");
         }
         int(Dtype::I64, &i64::MIN.to_le_bytes(), i64::MIN);
@@ -160,10 +166,10 @@ mod tests {
     #[test]
     fn other_types_are_not_reinterpreted() {
         for dtype in [Dtype::I64, Dtype::U8, Dtype::F8E4M3, Dtype::F8E5M2] {
-            assert!(read_f32(&mut &[0u8; 8][..], dtype, 1).is_none());
+            assert!(f32_decoder(dtype).is_none());
         }
         for dtype in [Dtype::F32, Dtype::BF16, Dtype::U64] {
-            assert!(read_i64(&mut &[0u8; 8][..], dtype, 1).is_none());
+            assert!(i64_decoder(dtype).is_none());
         }
     }
 
@@ -172,9 +178,19 @@ mod tests {
         let values: Vec<f32> = (0..BLOCK / 4 * 2 + 7).map(|i| i as f32).collect();
         let mut bytes = Vec::new();
         write_f32(&mut bytes, &values).unwrap();
-        let read = read_f32(&mut &bytes[..], Dtype::F32, values.len()).unwrap().unwrap();
-        assert_eq!(read, values);
-        assert!(read_f32(&mut &bytes[1..], Dtype::F32, values.len()).unwrap().is_err());
+        let decode = f32_decoder(Dtype::F32).unwrap();
+        assert_eq!(read(&mut &bytes[..], Dtype::F32, values.len(), decode).unwrap(), values);
+        assert!(read(&mut &bytes[1..], Dtype::F32, values.len(), decode).is_err());
+    }
+
+    #[test]
+    fn a_view_is_put_in_order() {
+        let values = [0, 1, 2, 3, 4, 5];
+        assert_eq!(gathered(&values, &[3, 2], &[1, 3]), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(gathered(&values, &[2, 1, 2], &[2, 9, 0]), [0, 0, 2, 2]);
+        assert_eq!(gathered(&values, &[2], &[5]), [0, 5]);
+        assert_eq!(gathered(&values[..1], &[], &[]), [0]);
+        assert_eq!(gathered(&values, &[2, 0], &[1, 1]), [0; 0]);
     }
 
     #[test]

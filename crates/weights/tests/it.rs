@@ -7,9 +7,13 @@ mod it {
     mod folder;
     mod golden;
     mod hostile;
+    mod hub;
     mod keymap;
     mod load;
+    mod loopback;
     mod model;
     mod module;
+    mod pickles;
+    mod pytorch;
     mod save;
 }

@@ -5,15 +5,19 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result};
-use hearth_clip::registry::{NAMES, NOT_IN_THIS_RELEASE};
+use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
-use hearth_data::decode::{Limits, decode};
+use hearth_data::cache::Cache;
+use hearth_data::captions::Captions;
+use hearth_data::decode::{self, Limits, decode_as};
+use hearth_data::pairs::{Missing, Place, Reading, Source, read_pairs};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
-use hearth_data::{captions, inputs};
+use hearth_data::work::Unwatched;
+use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::png;
+use super::{captions, hub, parts, pickles, png, riff, scratch, tars, traps::TRAPS};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -30,7 +34,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 11] = [
     Target { name: "specs", seeds: specs, words: YAML_WORDS, repair: as_is, run: read_spec },
     Target {
         name: "overrides",
@@ -40,38 +44,38 @@ pub const ALL: [Target; 6] = [
         run: read_overrides,
     },
     Target { name: "lists", seeds: lists, words: LIST_WORDS, repair: as_is, run: read_lists },
+    Target {
+        name: "tars",
+        seeds: tars::seeds,
+        words: tars::WORDS,
+        repair: tars::repair,
+        run: tars::read,
+    },
     Target { name: "tokenizer", seeds: texts, words: TEXT_WORDS, repair: as_is, run: encode_text },
-    Target { name: "images", seeds: images, words: &[], repair: png::repair, run: decode_image },
+    Target { name: "images", seeds: images, words: &[], repair: repair_image, run: decode_image },
     Target { name: "weights", seeds: headers, words: JSON_WORDS, repair: as_is, run: read_header },
-];
-
-/// Targets that do harm, to test the watch over them.
-pub const TRAPS: [Target; 3] = [
     Target {
-        name: "panics",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| assert!(input.len() < 9),
+        name: "pickles",
+        seeds: pickles::seeds,
+        words: pickles::WORDS,
+        repair: pickles::repair,
+        run: pickles::read,
     },
     Target {
-        name: "hangs",
-        seeds: no_seeds,
-        words: &[],
+        name: "captions",
+        seeds: captions::seeds,
+        words: captions::WORDS,
         repair: as_is,
-        run: |input| while input.len() > 8 {},
+        run: captions::read,
     },
     Target {
-        name: "aborts",
-        seeds: no_seeds,
-        words: &[],
-        repair: as_is,
-        run: |input| {
-            if input.len() > 8 {
-                std::process::abort()
-            }
-        },
+        name: "parts",
+        seeds: parts::seeds,
+        words: parts::WORDS,
+        repair: parts::repair,
+        run: parts::read,
     },
+    Target { name: "hub", seeds: hub::seeds, words: hub::WORDS, repair: as_is, run: hub::read },
 ];
 
 /// The target of this name.
@@ -100,10 +104,6 @@ pub(super) fn files(folder: &Path, endings: &[&str]) -> Result<Vec<Vec<u8>>> {
 }
 
 fn as_is(_: &mut Vec<u8>) {}
-
-fn no_seeds() -> Result<Vec<Vec<u8>>> {
-    Ok(Vec::new())
-}
 
 // Specs and overrides
 
@@ -205,7 +205,7 @@ fn read_document(text: &str, overrides: &[String]) {
         Err(problems) => return say(&problems),
     };
     for action in [Action::Train, Action::Evaluate, Action::Inference] {
-        match spec::check(&document, &spec, action, NAMES, NOT_IN_THIS_RELEASE) {
+        match spec::check(&document, &spec, action, NAMES) {
             Ok(warnings) => assert!(warnings.iter().all(|warning| !warning.headline().is_empty())),
             Err(problems) => say(&problems),
         }
@@ -252,16 +252,16 @@ fn lists() -> Result<Vec<Vec<u8>>> {
 
 /// One input is a list file, a caption and a text of prompts.
 fn read_lists(input: &[u8]) {
-    if let Ok(names) = captions::parse_list(&String::from_utf8_lossy(input)) {
+    if let Ok(names) = pairs::parse_list(&String::from_utf8_lossy(input)) {
         let leaves =
             |name: &&str| name.starts_with('/') || name.split('/').any(|part| part == "..");
         assert!(!names.iter().any(leaves), "{names:?}");
     }
-    let folder = scratch();
+    let folder = list_folder();
     let list = folder.join("list.txt");
     fs::write(folder.join("a.txt"), input).expect("a scratch folder can be written");
     fs::write(&list, input).expect("a scratch folder can be written");
-    let mut source = captions::PairSource {
+    let mut source = pairs::PairSource {
         image_dir: folder.to_owned(),
         image_list_file: None,
         caption_dir: None,
@@ -269,8 +269,19 @@ fn read_lists(input: &[u8]) {
     };
     for list in [None, Some(list.clone())] {
         source.image_list_file = list;
-        match captions::read_pairs(std::slice::from_ref(&source)) {
-            Ok(pairs) => assert!(pairs.pairs.iter().all(|pair| pair.image.starts_with(folder))),
+        let cache = Cache::at(&folder.join("a.png"));
+        let reading = Reading {
+            captions: Captions::All,
+            cache: &cache,
+            missing: Missing::IsAnError,
+            watch: &Unwatched,
+        };
+        match read_pairs(&[Source::Folder(source.clone())], &reading) {
+            Ok(pairs) => {
+                let inside =
+                    |place: &Place| matches!(place, Place::File(path) if path.starts_with(folder));
+                assert!(pairs.pairs.iter().all(|pair| inside(&pair.image)));
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -280,11 +291,10 @@ fn read_lists(input: &[u8]) {
 }
 
 /// A folder with one picture, made once.
-fn scratch() -> &'static Path {
+fn list_folder() -> &'static Path {
     static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("hearth-fuzz-lists-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("the system's folder for scratch files can be written");
+        let folder = scratch::folder("lists");
         fs::write(folder.join("a.png"), b"").expect("a scratch folder can be written");
         folder
     })
@@ -352,14 +362,21 @@ fn tokenizers() -> Result<Vec<Tokenizer>> {
 fn images() -> Result<Vec<Vec<u8>>> {
     let mut seeds =
         files(&crate::root().join("tests/golden/data/pictures/decode"), &[".png", ".jpg"])?;
-    seeds.extend(files(&crate::root().join("tests/golden/data/pictures/refused"), &[])?);
+    let endings = [".jpg", ".png", ".webp", ".gif", ".bmp", ".tiff"];
+    seeds.extend(files(&crate::root().join("tests/golden/pictures"), &endings)?);
     Ok(seeds)
+}
+
+fn repair_image(input: &mut Vec<u8>) {
+    png::repair(input);
+    riff::repair(input);
 }
 
 fn decode_image(input: &[u8]) {
     let limits = Limits { bytes: 1 << 20, side: 4096, pixels: 1 << 20 };
-    match decode(input, &limits) {
-        Ok(picture) => {
+    match decode_as(input, &decode::Reading { limits, upright: true }) {
+        Ok(decoded) => {
+            let picture = decoded.picture;
             let size = u64::from(picture.width) * u64::from(picture.height);
             assert!(size <= limits.pixels && picture.width.max(picture.height) <= limits.side);
             assert_eq!(picture.pixels.len() as u64, 3 * size);

@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hearth_data::captions::{PairSource, read_pairs};
+use hearth_data::cache::Cache;
+use hearth_data::captions::{Captions, PairSource};
+use hearth_data::pairs::{Missing, Reading, Source, read_pairs};
+use hearth_data::random::Key;
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
+use hearth_data::work::Unwatched;
 use xtask::shapes::{self, Scene};
 use xtask::{assets, root};
 
@@ -88,9 +92,20 @@ fn the_data_set_reads_as_image_caption_folders() {
             caption_dir: Some(folder.join("captions")),
             caption_file_suffix: ".txt".to_owned(),
         };
-        let pairs = read_pairs(&[source]).unwrap();
+        let cache = Cache::at(Path::new("/nowhere"));
+        let reading = Reading {
+            captions: Captions::Whole,
+            cache: &cache,
+            missing: Missing::IsAnError,
+            watch: &Unwatched,
+        };
+        let pairs = read_pairs(&[Source::Folder(source)], &reading).unwrap();
         assert_eq!(pairs.warnings, Vec::<String>::new());
-        let captions: Vec<String> = pairs.pairs.into_iter().map(|pair| pair.caption).collect();
+        let captions: Vec<String> = pairs
+            .pairs
+            .iter()
+            .map(|pair| pair.caption.text(&Key::new(0)).unwrap().into_owned())
+            .collect();
         assert_eq!(captions, scenes.iter().map(Scene::caption).collect::<Vec<_>>());
     }
 }

@@ -21,6 +21,7 @@ fn seeds_and_some_mutations_do_no_harm() {
         for index in 0..inputs.num_seeds() + MUTATIONS {
             (target.run)(&inputs.at(index));
         }
+        fuzz::clean(target);
     }
 }
 
@@ -38,6 +39,7 @@ fn a_trap_is_noticed_and_its_input_made_again() {
     for (name, expected) in [
         ("panics", "ended by exit status: 101"),
         ("aborts", "ended by signal: 6"),
+        ("hoards", "ended by signal: 6"),
         ("hangs", "took longer than 5 s"),
     ] {
         let target = targets::find(name).unwrap();
@@ -53,6 +55,7 @@ fn a_trap_is_noticed_and_its_input_made_again() {
 #[test]
 fn an_unknown_target_is_answered_with_the_known_ones() {
     let error = targets::find("yaml").map(|_| ()).unwrap_err().to_string();
-    let known = "specs, overrides, lists, tokenizer, images, weights";
+    let known = "specs, overrides, lists, tars, tokenizer, images, weights, pickles, captions, parts, \
+                 hub";
     assert_eq!(error, format!("found `yaml`, needed one of {known}"));
 }

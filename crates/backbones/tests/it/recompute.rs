@@ -5,7 +5,7 @@ use burn::{
     tensor::{Device, Gradients, Tensor, TensorData},
 };
 use hearth_backbones::{
-    layers::{Activation, Block, BlockConfig},
+    layers::{Activation, Block, BlockConfig, Visible},
     recompute::recompute,
 };
 
@@ -18,9 +18,9 @@ fn gradients_of_input_and_parameters_equal_those_of_a_plain_call() {
         let mut y = x.clone() * 1.0;
         for block in &blocks {
             y = if recomputed {
-                recompute(block, y, |block, x| block.forward(x, true))
+                recompute(block, y, |block, x| block.forward(x, &Visible::Past))
             } else {
-                block.forward(y, true)
+                block.forward(y, &Visible::Past)
             };
         }
         let loss = (y.clone() * wave([2, 3, 8], 0.7, &device)).sum();
@@ -44,13 +44,13 @@ fn a_frozen_parameter_gets_no_gradient_and_a_plain_device_just_runs() {
     let mut block = block(1.0, &device);
     block.mlp = block.mlp.no_grad();
     let x = wave([1, 2, 8], 0.1, &device).require_grad();
-    let y = recompute(&block, x, |block, x| block.forward(x, false));
+    let y = recompute(&block, x, |block, x| block.forward(x, &Visible::All));
     let mut grads = y.clone().sum().backward();
     assert_eq!(gradients(&block, &mut grads).len(), 8);
 
     let plain = block.valid();
     let x = wave([1, 2, 8], 0.1, &Device::flex());
-    let again = recompute(&plain, x, |block, x| block.forward(x, false));
+    let again = recompute(&plain, x, |block, x| block.forward(x, &Visible::All));
     assert_eq!(values(y), values(again));
 }
 
@@ -61,6 +61,7 @@ fn block(phase: f32, device: &Device) -> Block {
         mlp_width: 16,
         activation: Activation::Gelu,
         norm_eps: 1e-5,
+        ..BlockConfig::default()
     };
     config.init(device).map(&mut Fill { phase })
 }

@@ -10,7 +10,14 @@ use hearth_backbones::{
 
 fn block(width: usize, num_heads: usize) -> BlockConfig {
     let activation = Activation::GeluTanh;
-    BlockConfig { width, num_heads, mlp_width: 4 * width, activation, norm_eps: 1e-6 }
+    BlockConfig {
+        width,
+        num_heads,
+        mlp_width: 4 * width,
+        activation,
+        norm_eps: 1e-6,
+        ..BlockConfig::default()
+    }
 }
 
 fn so400m_vision(image_size: usize, patch_size: usize) -> VisionConfig {

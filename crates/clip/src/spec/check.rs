@@ -4,20 +4,22 @@ use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
     common::{IntervalUnit, device_ids},
 };
+use hearth_weights::hub::HubName;
 
-use super::{Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange};
+use super::{
+    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, partial,
+    zero_shot,
+};
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
 
-/// The warnings, or everything that speaks against running `action`. `models` are the types that can be built,
-/// `planned` those of a later release.
+/// The warnings, or everything that speaks against running `action`. `models` are the types that can be built.
 pub fn check(
     document: &Document,
     spec: &ClipSpec,
     action: Action,
     models: &[&str],
-    planned: &[&str],
 ) -> Result<Vec<Diagnostic>, Diagnostics> {
     let mut checks = document.check();
     checks.blocks(spec, action.blocks());
@@ -26,7 +28,7 @@ pub fn check(
     if models.contains(&name) {
         model(&mut checks, spec, action);
     } else {
-        unknown_model_type(&mut checks, name, models, planned);
+        unknown_model_type(&mut checks, name, models);
     }
     adaptor(&mut checks, spec);
     match action {
@@ -38,12 +40,8 @@ pub fn check(
 }
 
 /// The error for a `model.type` that is not among `models`.
-pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str], planned: &[&str]) {
-    if planned.contains(&name) {
-        checks.error("model.type", format!("`{name}`"), "a type of this release");
-    } else {
-        checks.error("model.type", format!("`{name}`"), "a known type").suggest(name, models);
-    }
+pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str]) {
+    checks.error("model.type", format!("`{name}`"), "a known type").suggest(name, models);
     if !models.is_empty() {
         checks.hint(format!("the types are {}", models.join(", ")));
     }
@@ -80,27 +78,38 @@ fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
     }
 }
 
+/// The keys that belong to some types only.
 fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let name = spec.model.kind.as_str();
+    let needed = "`siglip` or `clip` with C-RADIO";
     match spec.model.adaptor_name.as_deref() {
-        None if spec.model.kind.starts_with("c-radio") => {
-            checks.error("model.adaptor_name", "no value", "`siglip` or `clip` with C-RADIO");
+        None if name.starts_with("c-radio") => {
+            checks.error("model.adaptor_name", "no value", needed);
         }
-        Some(name) if !ADAPTORS.contains(&name) => {
+        Some(adaptor) if name.starts_with("c-radio") && !ADAPTORS.contains(&adaptor) => {
+            checks.error("model.adaptor_name", format!("`{adaptor}`"), needed);
+        }
+        Some(adaptor) if !ADAPTORS.contains(&adaptor) => {
             checks
-                .warn("model.adaptor_name", format!("unknown adaptor `{name}`"))
+                .warn("model.adaptor_name", format!("unknown adaptor `{adaptor}`"))
                 .hint("C-RADIO knows `siglip` and `clip`; other models ignore the key");
         }
         _ => {}
+    }
+    for (key, belongs, types) in [
+        ("hearth.model.text_weights", name.starts_with("c-radio"), "C-RADIO types"),
+        ("hearth.train.position_crops", name.starts_with("c-radio"), "C-RADIO types"),
+        ("hearth.model.max_num_patches", name.ends_with("naflex"), "types that end in `naflex`"),
+    ] {
+        if !belongs && checks.document().is_written(key) {
+            checks.warn(key, format!("not used: it belongs to {types}, not to `{name}`"));
+        }
     }
 }
 
 fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let common = &spec.train.common;
-    if spec.dataset.train.datasets.is_empty() {
-        checks
-            .refuse("dataset.train.datasets", "no training data configured")
-            .hint(example("dataset.train.datasets"));
-    }
+    training_data(checks, spec);
     if spec.dataset.val.datasets.is_empty() {
         checks
             .warn(
@@ -113,7 +122,7 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     intervals(checks, spec);
     several_devices(checks, spec, spec.train.num_devices());
     augmentation(checks, spec);
-    towers(checks, spec);
+    partial::check(checks, spec);
     let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.train.batch_size);
     if parts > batch_size {
         let needed = format!("at most `dataset.train.batch_size`, which is {batch_size}");
@@ -124,6 +133,48 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
         ("train.resume_training_checkpoint_path", &common.resume_training_checkpoint_path),
     ] {
         weights(checks, key, path.as_deref());
+    }
+}
+
+/// Folders or shards are named, as `dataset.train.type` says.
+fn training_data(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let (train, wds) = (&spec.dataset.train, &spec.dataset.train.wds);
+    let is_remote = |root: &str| root.contains("://");
+    match train.kind {
+        TrainSource::Custom if train.datasets.is_empty() => {
+            checks.refuse("dataset.train.datasets", "no training data configured");
+            if wds.root_dir.is_some() || wds.shard_list_file.is_some() {
+                checks.hint(
+                    "to train on the shards of `dataset.train.wds`, set `dataset.train.type: wds`",
+                );
+            } else {
+                checks.hint(example("dataset.train.datasets"));
+            }
+        }
+        TrainSource::Custom => {}
+        TrainSource::Wds => {
+            if !train.datasets.is_empty() {
+                checks.warn(
+                    "dataset.train.datasets",
+                    "not read: `dataset.train.type` is `wds`, which takes `dataset.train.wds`",
+                );
+            }
+            match (&wds.shard_list_file, &wds.root_dir) {
+                (None, None) => {
+                    let message = "no training data configured: `root_dir` or `shard_list_file` must be given";
+                    checks.refuse("dataset.train.wds", message).hint(
+                        "add `dataset.train.wds.root_dir=FOLDER`, which is searched for `*.tar`",
+                    );
+                }
+                (None, Some(root)) if is_remote(root) => {
+                    let key = "dataset.train.wds.root_dir";
+                    checks
+                        .error(key, "an address", "a folder: an address cannot be searched for shards")
+                        .hint("name the shards in `dataset.train.wds.shard_list_file`; the address may stay");
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -200,28 +251,25 @@ fn augmentation(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
 }
 
-fn towers(checks: &mut Checks<'_>, spec: &ClipSpec) {
-    if spec.model.freeze_vision_encoder && spec.model.freeze_text_encoder {
-        checks.warn(
-            "model.freeze_text_encoder",
-            "both towers are frozen: only the logit scale and the logit bias are trained",
-        );
-    }
-}
-
 fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let evaluate = &spec.evaluate;
     let elsewhere = !evaluate.datasets.is_empty();
-    if spec.dataset.val.datasets.is_empty() {
+    let classifies = spec.hearth.evaluate.zero_shot.image_dir.is_some();
+    if spec.dataset.val.datasets.is_empty() && !classifies {
         checks.refuse("dataset.val.datasets", "no evaluation data configured");
         if elsewhere {
             checks.hint("evaluation does not read `evaluate.datasets`: move its entries here");
         } else {
             checks.hint(example("dataset.val.datasets"));
+            checks.hint(
+                "to classify pictures without captions, set \
+                 `hearth.evaluate.zero_shot.image_dir=CLASS_FOLDERS`",
+            );
         }
     } else if elsewhere {
         checks.warn("evaluate.datasets", "not read: evaluation takes `dataset.val.datasets`");
     }
+    zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
     devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
     weights(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
     if spec.weights(Action::Evaluate).is_none() {
@@ -270,13 +318,22 @@ fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usi
     }
 }
 
-/// Formats that hold a graph and no weights to load.
+/// Formats that hold a graph and no weights to load, and hub names that are none.
 fn weights(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+    let misspelt = path.filter(|path| HubName::is_meant_by(path) && HubName::parse(path).is_none());
+    if let Some(path) = misspelt {
+        let needed = "`hf://ORG/NAME`, with `@REVISION` and `/FILE` behind it where they are meant";
+        checks.error(key, format!("`{path}`"), needed);
+    }
     let graph = path.filter(|path| {
         [".engine", ".onnx", ".etlt", ".plan"].iter().any(|extension| path.ends_with(extension))
     });
     if let Some(path) = graph {
-        checks.error(key, format!("`{path}`"), "weights: a checkpoint or a Hugging Face folder");
+        checks.error(
+            key,
+            format!("`{path}`"),
+            "weights: a checkpoint, a Hugging Face folder or a hub name",
+        );
     }
 }
 

@@ -3,18 +3,22 @@
 use hearth_spec::{block, options};
 
 /// Why the keys of person attribute search are closed, and what to do.
-const NO_METADATA: &str = "training and matching by person attributes are not in this release";
+const NO_METADATA: &str =
+    "matching by person attributes needs tables whose format TAO does not document";
 
 block! {
     /// One folder of pictures with captions beside them or in a folder of their own.
     pub struct PathBlock {
-        /// Folder of the pictures, JPEG or PNG.
+        /// Folder of the pictures: JPEG, PNG, WebP, GIF, BMP or TIFF. A `.tar`, `.tar.gz` or `.tar.zst` archive of one
+        /// is unpacked into the cache; with `caption_dir`, `image_list_file` and `caption_file_suffix` left out it is
+        /// read as a shard of samples.
         image_dir: String => mandatory(), known_as(&["images_dir", "image_root", "root"]),
         /// Text file with one picture per line, relative to `image_dir`; not set takes every picture of the folder.
         image_list_file: Option<String> => known_as(&["image_list"]),
-        /// Folder of the captions; not set looks beside the pictures.
+        /// Folder of the captions, or an archive of one; not set looks beside the pictures.
         caption_dir: Option<String> => known_as(&["captions_dir", "caption_root", "text_dir"]),
-        /// What replaces the extension of the picture in the name of its caption: `a/1.png` has `a/1.txt`.
+        /// What replaces the extension of the picture in the name of its caption: `a/1.png` has `a/1.txt`. Of a
+        /// `.json` the entry `captions` or `caption` is read.
         caption_file_suffix: String = ".txt".into(),
         /// Table of query types for balanced batches.
         train_pairs_file: Option<String> => only_default(NO_METADATA, "leave the key out"),
@@ -34,21 +38,26 @@ options! {
 }
 
 block! {
-    /// Tar shards of samples.
+    /// Tar shards of samples, `.tar`, `.tar.gz` or `.tar.zst`. Members of one sample follow each other and have the same
+    /// name up to the first dot: the picture is the first of `jpg`, `jpeg`, `png`, `webp`, the caption the first of
+    /// `txt`, `text`, `json`.
     pub struct WdsSpec {
-        /// Folder with the shards.
+        /// Folder that is searched for shards, with its sub-folders; with a list, what stands in front of its names.
         root_dir: Option<String>,
-        /// Text file that names the shards, one per line.
+        /// Text file that names the shards, one per line: names relative to `root_dir` or to the list's own folder,
+        /// with braces as in a shell (`train-{0000..0031}.tar`), paths or addresses.
         shard_list_file: Option<String>,
-        /// Samples in each shard, by which an epoch is measured.
+        /// Samples that each shard should hold. Shards are counted before training, an epoch is what they hold; a
+        /// warning tells where a number that is written differs.
         samples_per_shard: usize = 10000 => min(1),
+            differs("in TAO this number decides the length of an epoch and where a resumed run goes on"),
     }
 }
 
 block! {
     /// Training data.
     pub struct TrainDataSpec {
-        /// Folders to train on, taken together.
+        /// Folders to train on, taken together; read with `type: custom`.
         datasets: Vec<PathBlock>,
         /// Pairs of one device in one step. The contrastive loss compares all pairs of the global batch,
         /// `batch_size x num_gpus x num_nodes`.
@@ -56,8 +65,7 @@ block! {
         /// Threads that decode and augment; 0 does it between the steps. Results do not depend on it.
         num_workers: usize = 8 => min(0), known_as(&["workers", "num_threads"]),
         /// How the data is stored.
-        kind as "type": TrainSource = TrainSource::Custom =>
-            only_default("shards are not in this release", "unpack them into folders of pictures and captions"),
+        kind as "type": TrainSource = TrainSource::Custom,
         /// Composes batches of equal parts of each query type.
         balance_query_types: bool => only_default(NO_METADATA, "set it to false"),
         /// Keeps equal captions out of one batch.
@@ -65,8 +73,8 @@ block! {
             inert("it belongs to `balance_query_types`; other batches are a random permutation"),
         /// Loads attribute tables with the pairs.
         include_attribute_metadata: bool => only_default(NO_METADATA, "set it to false"),
-        /// Where the shards are.
-        wds: WdsSpec => inert("it is read only with `dataset.train.type: wds`"),
+        /// Where the shards are; read with `type: wds`.
+        wds: WdsSpec,
     }
 }
 

@@ -28,8 +28,8 @@ block! {
         batch_size: usize = 16 => min(1), inert("as in TAO, evaluation takes `dataset.val.batch_size`"),
         /// Threads that decode.
         num_workers: usize = 8 => min(0), inert("evaluation takes `dataset.val.num_workers`"),
-        /// Weights to evaluate: a checkpoint or a Hugging Face folder. Not set takes `train.pretrained_model_path`,
-        /// or else random weights.
+        /// Weights to evaluate: a checkpoint, a Hugging Face folder or a hub name as in
+        /// `train.pretrained_model_path`. Not set takes that key, or else random weights.
         checkpoint: Option<String> => known_as(&["model_path", "weights"]),
         /// Number of GPUs. Metrics are those of the whole data whatever the number.
         num_gpus: usize = 1 =>
@@ -44,7 +44,7 @@ block! {
         text_file: Option<String> => inert("it belongs to `inference`"),
         /// Which pictures count as matches of a query.
         pas_ground_truth_mode: GroundTruth = GroundTruth::PairedCaption => only_default(
-            "matching by person attributes is not in this release",
+            "matching by person attributes needs tables whose format TAO does not document",
             "set it to paired_caption"
         ),
     }
@@ -60,7 +60,8 @@ block! {
         /// Threads that decode; 0 does it between the batches. Results do not depend on it.
         num_workers: usize = 8 =>
             min(0), known_as(&["workers", "num_threads"]), differs("TAO does not read it here"),
-        /// Weights to embed with: a checkpoint or a Hugging Face folder. Not set takes `train.pretrained_model_path`.
+        /// Weights to embed with: a checkpoint, a Hugging Face folder or a hub name as in
+        /// `train.pretrained_model_path`. Not set takes that key.
         checkpoint: Option<String> =>
             known_as(&["model_path", "weights"]), differs("without it TAO ends with a `TypeError`"),
         /// Number of GPUs.

@@ -7,7 +7,7 @@ use hearth_spec::{
 };
 
 /// Why the keys of metadata masks are closed.
-const NO_MASKS: &str = "masks by person attributes are not in this release";
+const NO_MASKS: &str = "masks by person attributes need tables whose format TAO does not document";
 
 options! {
     /// Update rule.
@@ -150,11 +150,14 @@ block! {
         /// What that weight counts for.
         compatible_positive_normalization: PositiveNormalization = PositiveNormalization::PerQuery =>
             inert("it belongs to the positive modes of `siglip_loss_mask_mode`"),
-        /// Weight of an additional triplet loss on the hardest pairs of a batch.
+        /// Weight of an additional triplet loss on the hardest negatives of the global batch: the mean over pictures
+        /// of `max(0, triplet_margin - own cosine + largest cosine with another text)`, and the same over texts,
+        /// halved. Equal captions count as negatives of each other.
         triplet_loss_weight: f64 = 0.0 =>
-            min(0.0), only_default("the triplet loss is not in this release", "set it to 0"),
+            min(0.0), known_as(&["triplet_weight"]),
+            differs("TAO looks for the hardest negatives in the batch of each device"),
         /// Margin of the triplet loss.
-        triplet_margin: f64 = 0.2 => min(0.0), inert("it belongs to `triplet_loss_weight`"),
+        triplet_margin: f64 = 0.2 => min(0.0),
         /// Arithmetic of the towers. On a CPU it is always 32 bits.
         precision: Precision = Precision::Fp16 => known_as(&["dtype", "amp"]),
         /// Largest norm of all gradients together; larger ones are scaled down to it. Null or 0 leaves them.
@@ -163,7 +166,9 @@ block! {
         grad_checkpointing: bool => known_as(&["activation_checkpoint", "gradient_checkpointing"]),
         /// How several devices share the work.
         distributed_strategy: DistributedStrategy = DistributedStrategy::Ddp => known_as(&["strategy"]),
-        /// Weights to start from: a file or a Hugging Face folder. Not set starts from random weights.
+        /// Weights to start from: a file, a Hugging Face folder, or the name of a repository on a hub: `ORG/NAME`,
+        /// `ORG/NAME@REVISION` or `hf://ORG/NAME[@REVISION][/FILE]`. A local path of that name wins; else the Hugging
+        /// Face cache is used, and `HF_ENDPOINT` is asked for what it lacks. Not set starts from random weights.
         pretrained_model_path: Option<String> => known_as(&["pretrained", "pretrained_path", "checkpoint"]),
         /// Steps between validations, counted anew in each epoch. When set, `validation_interval` is not used.
         val_check_interval: Option<usize> => min(1),

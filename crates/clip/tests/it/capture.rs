@@ -5,30 +5,57 @@ use burn::{
     backend::ir::OperationIr,
     tensor::{Device, Int, Tensor},
 };
-use hearth_clip::{model::ClipConfig, registry};
+use hearth_backbones::positions::Grid;
+use hearth_clip::{
+    model::ClipConfig,
+    registry,
+    vision::{Images, TowerConfig},
+};
 
 /// The same towers with little width and depth: the sequence of a block does not depend on them.
 fn narrow(mut config: ClipConfig) -> ClipConfig {
-    config.vision.depth = 2;
+    match &mut config.vision {
+        TowerConfig::Vit(vision) => {
+            vision.depth = 2;
+            vision.projection = vision.projection.map(|_| 32);
+        }
+        TowerConfig::Naflex(vision) => vision.depth = 2,
+        TowerConfig::Radio(vision) => {
+            vision.trunk.depth = 2;
+            vision.trunk.table_side = 16;
+            (vision.head.input, vision.head.hidden, vision.head.output) = (32, 48, 32);
+        }
+    }
     config.text.depth = 2;
-    for block in [&mut config.vision.block, &mut config.text.block] {
+    for block in [config.vision.block_mut(), &mut config.text.block] {
         (block.width, block.num_heads, block.mlp_width) = (32, 4, 48);
     }
-    config.vision.projection = config.vision.projection.map(|_| 32);
     config.text.projection = 32;
     config.text.vocab_size = 64;
     config
 }
 
+/// Zeros as the tower takes them.
+fn images(config: &ClipConfig, batch: usize, device: &Device) -> Images {
+    let zeros = |size| Tensor::<4>::zeros([batch, 3, size, size], &Device::flex());
+    match &config.vision {
+        TowerConfig::Vit(vision) => zeros(vision.image_size).to_device(device).into(),
+        TowerConfig::Radio(vision) => zeros(vision.image_size).to_device(device).into(),
+        TowerConfig::Naflex(vision) => {
+            let patches = Tensor::zeros([batch, 12, vision.patch_len()], &Device::flex());
+            let grids = (0..batch).map(|i| Grid { rows: 3 - i % 2, columns: 4 }).collect();
+            Images::Patches(patches.to_device(device), grids)
+        }
+    }
+}
+
 fn operations(config: &ClipConfig, batch: usize) -> Vec<String> {
     let device = Device::capture();
-    let size = config.vision.image_size;
-    let images = Tensor::<4>::zeros([batch, 3, size, size], &Device::flex());
     let ids = Tensor::<2, Int>::zeros([batch, config.text.context_length], &Device::flex());
     let captured = device.capture_scope(|scope| {
-        let (images, ids) = (images.to_device(&device), ids.to_device(&device));
+        let ids = ids.to_device(&device);
         let model = config.init(&device);
-        let image = model.embed_images(images, false);
+        let image = model.embed_images(images(config, batch, &device), false);
         let text = model.embed_texts(ids, false);
         let id = |tensor: Tensor<2>| {
             let tensor = tensor.try_into_primitive::<burn::backend::Capture>();

@@ -14,13 +14,17 @@ use burn::{
 };
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
+    naflex::NaflexConfig,
+    positions::Grid,
     text::{TextConfig, TextPool},
     vit::{VisionConfig, VisionPool, VisionPositions},
 };
 use hearth_clip::{
     layouts,
     model::{Clip, ClipConfig},
+    pictures::Pictures,
     task::{Batch, ContrastiveTask, Rates, logit_scale_ceiling},
+    vision::TowerConfig,
 };
 use hearth_data::random::Key;
 use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
@@ -45,6 +49,26 @@ fn siglip_of_transformers() {
         name: "siglip_hf",
         of: "siglip_hf",
         config: siglip(),
+        contrast: Contrast::SigLip,
+        gradients: &[Contrast::SigLip, Contrast::Clip],
+        steps: true,
+    };
+    check(&case);
+}
+
+#[test]
+fn naflex_of_transformers() {
+    let mut config = siglip();
+    config.vision = TowerConfig::Naflex(NaflexConfig {
+        patch_size: 8,
+        table_side: 4,
+        depth: 2,
+        block: config.vision.block().clone(),
+    });
+    let case = Case {
+        name: "naflex_hf",
+        of: "naflex_hf",
+        config,
         contrast: Contrast::SigLip,
         gradients: &[Contrast::SigLip, Contrast::Clip],
         steps: true,
@@ -80,21 +104,10 @@ fn clip_of_transformers() {
 
 #[test]
 fn nv_clip_of_open_clip() {
-    let mut config = classic(24, 1e-5, Activation::Gelu);
-    config.vision.image_size = 28;
-    config.vision.patch_size = 14;
-    config.vision.block.mlp_width = 128;
-    config.text.block.mlp_width = 128;
-    config.vision.positions = VisionPositions::SinCos2d;
-    config.vision.norm_pre = false;
-    config.vision.pool = VisionPool::Mean;
-    config.text.causal = false;
-    config.text.pool = TextPool::Last;
-    config.logit_bias = true;
     let case = Case {
         name: "openclip_nv",
         of: "openclip_nv",
-        config,
+        config: nv(),
         contrast: Contrast::SigLip,
         gradients: &[Contrast::SigLip],
         steps: true,
@@ -123,24 +136,60 @@ fn classic_clip_of_open_clip_with_both_activations() {
     });
 }
 
-fn siglip() -> ClipConfig {
+pub(crate) fn nv() -> ClipConfig {
+    let mut config = classic(24, 1e-5, Activation::Gelu);
+    let vision = vit(&mut config);
+    vision.image_size = 28;
+    vision.patch_size = 14;
+    vision.block.mlp_width = 128;
+    vision.positions = VisionPositions::SinCos2d;
+    vision.norm_pre = false;
+    vision.pool = VisionPool::Mean;
+    config.text.block.mlp_width = 128;
+    config.text.causal = false;
+    config.text.pool = TextPool::Last;
+    config.logit_bias = true;
+    config
+}
+
+pub(crate) fn siglip() -> ClipConfig {
     let mut config = classic(32, 1e-6, Activation::GeluTanh);
-    config.vision = VisionConfig {
-        class_token: false,
-        norm_pre: false,
-        patch_bias: true,
-        pool: VisionPool::Map,
-        projection: None,
-        ..config.vision
-    };
+    let vision = vit(&mut config);
+    vision.class_token = false;
+    vision.norm_pre = false;
+    vision.patch_bias = true;
+    vision.pool = VisionPool::Map;
+    vision.projection = None;
     config.text =
         TextConfig { causal: false, pool: TextPool::Last, projection_bias: true, ..config.text };
     config.logit_bias = true;
     config
 }
 
-fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
-    let block = BlockConfig { width: 32, num_heads: 4, mlp_width: 64, activation, norm_eps };
+fn vit(config: &mut ClipConfig) -> &mut VisionConfig {
+    match &mut config.vision {
+        TowerConfig::Vit(config) => config,
+        other => panic!("another tower: {other:?}"),
+    }
+}
+
+/// Of no effect for NaFlex.
+pub(crate) fn image_size(config: &ClipConfig) -> usize {
+    match &config.vision {
+        TowerConfig::Vit(config) => config.image_size,
+        _ => 0,
+    }
+}
+
+pub(crate) fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfig {
+    let block = BlockConfig {
+        width: 32,
+        num_heads: 4,
+        mlp_width: 64,
+        activation,
+        norm_eps,
+        ..BlockConfig::default()
+    };
     let vision = VisionConfig {
         image_size: 32,
         patch_size: 8,
@@ -163,7 +212,7 @@ fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -> ClipConfi
         projection: embed_dim,
         projection_bias: false,
     };
-    ClipConfig { vision, text, logit_bias: false }
+    ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: false }
 }
 
 fn check(case: &Case) {
@@ -179,7 +228,11 @@ fn check(case: &Case) {
     let inputs = open(&format!("{}.expected", case.of));
     let batch = Batch {
         names: Vec::new(),
-        pixels: inputs.read_f32("pixels").unwrap(),
+        pictures: Pictures {
+            pixels: inputs.read_f32("pixels").unwrap(),
+            grids: grids(&inputs),
+            crops: Vec::new(),
+        },
         ids: inputs.read_i64("ids").unwrap().into_iter().map(|id| id as i32).collect(),
     };
     let task = task(case, &model);
@@ -193,14 +246,25 @@ fn check(case: &Case) {
     }
 }
 
+/// Patches of each picture, where the fixture has them.
+fn grids(inputs: &WeightsFile) -> Vec<Grid> {
+    if inputs.entry("grids").is_none() {
+        return Vec::new();
+    }
+    let sides = inputs.read_i64("grids").unwrap();
+    let grid = |pair: &[i64]| Grid { rows: pair[0] as usize, columns: pair[1] as usize };
+    sides.chunks_exact(2).map(grid).collect()
+}
+
 fn task(case: &Case, model: &Clip) -> ContrastiveTask {
     ContrastiveTask {
         contrast: case.contrast,
-        image_size: case.config.vision.image_size,
+        image_size: image_size(&case.config),
         context_length: case.config.text.context_length,
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
         rates: RATES,
+        extra: Default::default(),
         device: Device::flex(),
     }
 }
@@ -248,7 +312,7 @@ fn check_loss(
 
 fn loss(case: &Case, contrast: Contrast, model: &Clip, batch: &Batch) -> (f32, GradientsParams) {
     let task = ContrastiveTask { contrast, ..task(case, model) };
-    let step = Step { index: 0, micro_batch: 0, key: Key::new(0) };
+    let step = Step { index: 0, first: 0, key: Key::new(0) };
     let local = task.forward(model, batch, &step);
     let shared = [task.share(&local)];
     let losses = task.losses(local, &shared, 0);
@@ -350,7 +414,7 @@ fn in_their_layout(model: &Clip, grads: &GradientsParams, map: &KeyMap) -> Weigh
     save_in(&model.valid().map(&mut Replace(collect.1)), map)
 }
 
-fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
+pub(crate) fn save_in(model: &Clip, map: &KeyMap) -> WeightsFile {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.keep().join("model.safetensors");
     save(model, &path, map, &Default::default()).unwrap();
@@ -361,7 +425,7 @@ fn norm(values: &[f32]) -> f64 {
     values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt()
 }
 
-fn open(name: &str) -> WeightsFile {
+pub(crate) fn open(name: &str) -> WeightsFile {
     WeightsFile::open(fixture(&format!("{name}.safetensors"))).unwrap()
 }
 

@@ -228,7 +228,7 @@ evaluate: {checkpoint: /secret, text_file: /secret}
 inference: {checkpoint: /secret}
 export: {onnx_file: /secret}
 gen_trt_engine: {onnx_file: /secret, timing_cache: /secret}
-hearth: {model: {tokenizer: /secret}}
+hearth: {model: {tokenizer: /secret}, evaluate: {zero_shot: {image_dir: /secret, class_names: /secret}}}
 ";
     let portable = read(yaml, &[]).portable();
     assert!(!portable.contains("/secret"), "{portable}");

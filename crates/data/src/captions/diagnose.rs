@@ -36,12 +36,6 @@ pub(super) fn no_pairs(source: &PairSource) -> NothingFound {
         let is_caption = |path: &Path| path.to_string_lossy().ends_with(suffix.as_str());
         hints.extend(one_level_too_high("caption_dir", &captions, is_caption));
     }
-    let later = folder.files.iter().filter(|path| folder::is_later_picture(path)).count();
-    if later > 0 {
-        hints.push(format!(
-            "{later} files in `{dir}` are BMP, GIF or WebP; this release reads JPEG and PNG: convert them"
-        ));
-    }
     NothingFound { found, hints }
 }
 
@@ -83,6 +77,7 @@ fn classification(source: &PairSource, folder: &Folder) -> Vec<String> {
     }
     vec![format!(
         "`{dir}` holds {what} and no captions: class names alone are not captions; write one text \
-         file `NAME{suffix}` per picture, for example `a photo of a dog`"
+         file `NAME{suffix}` per picture, for example `a photo of a dog`; zero-shot classification \
+         takes such folders as they are"
     )]
 }

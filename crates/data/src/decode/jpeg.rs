@@ -4,13 +4,16 @@ use libjpeg_turbo_rs::{
     ComponentInfo, DecodeLimits, DecodeWarning, Decoder, FrameHeader, JpegError, PixelFormat,
 };
 
-use super::{Limits, PictureError, check_size, format};
+use super::exif::Blocks;
+use super::{Limits, PictureError, check_size, format::Format};
 use crate::picture::Picture;
+
+const NEEDED: &str = "8-bit grey, RGB or CMYK";
 
 /// Decodes as libjpeg and Pillow do: what ends early is an error, what is odd but complete is not.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     if !reaches_end_marker(bytes) {
-        return Err(PictureError::Truncated { format: format::JPEG });
+        return Err(PictureError::Truncated { format: Format::Jpeg });
     }
     // Sizes are ours to refuse: in `check_size`, before the first allocation that depends on them.
     let side = usize::from(u16::MAX);
@@ -28,7 +31,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureEr
     });
     let image = image.map_err(failure)?;
     if let Some(found) = image.warnings.into_iter().find_map(unsupported) {
-        return Err(PictureError::Kind { found });
+        return Err(PictureError::Kind { found, needed: NEEDED });
     }
     Picture::new(width, height, image.data)
         .ok_or_else(|| damaged("the sizes contradict each other"))
@@ -50,7 +53,7 @@ fn check_kind(header: &FrameHeader) -> Result<(), PictureError> {
         }
         parts => format!("a JPEG of {} components", parts.len()),
     };
-    Err(PictureError::Kind { found })
+    Err(PictureError::Kind { found, needed: NEEDED })
 }
 
 /// What the lenient decoder would rather paint grey than refuse.
@@ -63,7 +66,9 @@ fn unsupported(warning: DecodeWarning) -> Option<String> {
 
 fn failure(error: JpegError) -> PictureError {
     match error {
-        JpegError::Unsupported(scheme) => PictureError::Kind { found: kind(&scheme) },
+        JpegError::Unsupported(scheme) => {
+            PictureError::Kind { found: kind(&scheme), needed: NEEDED }
+        }
         error => damaged(&error.to_string()),
     }
 }
@@ -73,19 +78,57 @@ fn kind(scheme: &str) -> String {
 }
 
 fn damaged(problem: &str) -> PictureError {
-    PictureError::Damaged { format: format::JPEG, problem: problem.to_owned() }
+    PictureError::Damaged { format: Format::Jpeg, problem: problem.to_owned() }
 }
 
 /// True when an end-of-image marker follows the first scan. Segments before it are skipped: the
 /// thumbnail inside EXIF data has an end marker of its own.
 fn reaches_end_marker(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[0xFF, marker, high, low]) = bytes.get(at..at + 4) {
-        const START_OF_SCAN: u8 = 0xDA;
-        if marker == START_OF_SCAN {
-            break;
+    let mut segments = Segments { bytes, at: 2 };
+    segments.by_ref().for_each(drop);
+    let scans = bytes.get(segments.at..).unwrap_or_default();
+    scans.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
+}
+
+/// EXIF and XMP, which stand in front of the first scan.
+pub(super) fn blocks(bytes: &[u8]) -> Blocks<'_> {
+    const APPLICATION_1: u8 = 0xE1;
+    let mut blocks = Blocks::default();
+    for (_, body) in (Segments { bytes, at: 2 }).filter(|segment| segment.0 == APPLICATION_1) {
+        if body.starts_with(b"Exif\0\0") {
+            blocks.exif = blocks.exif.or(Some(body));
+        } else if body.starts_with(b"http://ns.adobe.com/xap/1.0/\0") {
+            blocks.xmp = Some(body);
         }
-        at += if marker == 0xFF { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
     }
-    bytes.get(at..).is_some_and(|scans| scans.windows(2).rev().any(|pair| pair == [0xFF, 0xD9]))
+    blocks
+}
+
+/// The segments in front of the first scan: markers and what they hold.
+struct Segments<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+        const START_OF_SCAN: u8 = 0xDA;
+        loop {
+            let &[0xFF, marker, high, low] = self.bytes.get(self.at..self.at + 4)? else {
+                return None;
+            };
+            match marker {
+                START_OF_SCAN => return None,
+                0xFF => self.at += 1, // a fill byte
+                _ => {
+                    let start = self.at + 4;
+                    self.at += 2 + usize::from(u16::from_be_bytes([high, low]));
+                    let body = self.bytes.get(start..self.at).unwrap_or_default();
+                    return Some((marker, body));
+                }
+            }
+        }
+    }
 }

@@ -10,14 +10,25 @@ use crate::resize::{Filter, Window, resize, resize_window};
 /// The largest side of an input; above it is a mistake, not a model.
 const LARGEST_SIZE: u32 = 8192;
 
-/// How a picture of any shape becomes a square.
+/// The most patches that an input may have; above it is a mistake, not a model.
+const MOST_PATCHES: u32 = 16_384;
+
+/// How a picture of any shape gets the shape of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResizeMode {
-    /// Both sides to the size; the aspect ratio is lost.
+    /// A square: both sides to the size; the aspect ratio is lost.
     Squash,
-    /// The shorter side to the size, then the centre of the longer one.
+    /// A square: the shorter side to the size, then the centre of the longer one.
     ShortestSideThenCrop,
+    /// As many whole patches as the budget allows, the aspect ratio nearly kept (NaFlex). The size is
+    /// the side of a square picture's input.
+    PatchBudget {
+        /// Side of a patch.
+        patch: u32,
+        /// The most patches.
+        budget: u32,
+    },
 }
 
 /// Everything that decides the numbers of an evaluation input.
@@ -26,7 +37,7 @@ pub enum ResizeMode {
 pub struct PictureRecipe {
     /// Width and height of the input.
     pub size: u32,
-    /// From the picture's shape to the square.
+    /// From the picture's shape to that of the input.
     pub resize: ResizeMode,
     /// The resampling kernel.
     pub filter: Filter,
@@ -37,14 +48,33 @@ pub struct PictureRecipe {
 }
 
 impl PictureRecipe {
-    /// The input for a picture: [3, size, size], channel after channel.
+    /// The input for a picture: [3, size, size], channel after channel; with a patch budget
+    /// [rows * columns, patch * patch * 3] of its [`Self::grid`], the channels of a pixel together.
     pub fn apply(&self, picture: &Picture) -> Vec<f32> {
-        self.normalise(&self.fit(picture))
+        let picture = self.fit(picture);
+        match self.resize {
+            ResizeMode::PatchBudget { patch, .. } => self.cut(&picture, patch as usize),
+            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => self.normalise(&picture),
+        }
     }
 
-    /// The picture as a square of the recipe's size.
+    /// Rows and columns of patches of a picture of this size; nothing where inputs are squares.
+    pub fn grid(&self, width: u32, height: u32) -> Option<[u32; 2]> {
+        match self.resize {
+            ResizeMode::PatchBudget { patch, budget } => {
+                Some(patch_grid(width, height, patch, budget))
+            }
+            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => None,
+        }
+    }
+
+    /// The picture in the input's size.
     pub fn fit(&self, picture: &Picture) -> Picture {
         match self.resize {
+            ResizeMode::PatchBudget { patch, budget } => {
+                let [rows, columns] = patch_grid(picture.width, picture.height, patch, budget);
+                resize(picture, columns * patch, rows * patch, self.filter)
+            }
             ResizeMode::Squash => resize(picture, self.size, self.size, self.filter),
             ResizeMode::ShortestSideThenCrop => {
                 let (width, height, window) = centre(picture.width, picture.height, self.size);
@@ -53,13 +83,35 @@ impl PictureRecipe {
         }
     }
 
+    /// (v / 255 - mean) / std of the patches of a picture, row by row.
+    fn cut(&self, picture: &Picture, patch: usize) -> Vec<f32> {
+        let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| self.values(channel));
+        let width = picture.width as usize;
+        let mut input = Vec::with_capacity(picture.pixels.len());
+        for rows in picture.pixels.chunks_exact(3 * patch * width) {
+            for left in (0..width).step_by(patch) {
+                for row in rows.chunks_exact(3 * width) {
+                    let line = &row[3 * left..3 * (left + patch)];
+                    let values = line.iter().enumerate();
+                    input.extend(values.map(|(i, &value)| tables[i % 3][usize::from(value)]));
+                }
+            }
+        }
+        input
+    }
+
+    /// What each 8-bit value of a channel becomes.
+    fn values(&self, channel: usize) -> [f32; 256] {
+        let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
+        std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)
+    }
+
     /// (v / 255 - mean) / std of a picture of any size, as [3, height, width].
     pub fn normalise(&self, picture: &Picture) -> Vec<f32> {
         let area = picture.pixels.len() / 3;
         let mut input = vec![0.0; 3 * area];
         for (channel, plane) in input.chunks_exact_mut(area).enumerate() {
-            let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
-            let values: [f32; 256] = std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std);
+            let values = self.values(channel);
             for (value, pixel) in plane.iter_mut().zip(picture.pixels.chunks_exact(3)) {
                 *value = values[usize::from(pixel[channel])];
             }
@@ -84,12 +136,39 @@ impl PictureRecipe {
         if !(1..=LARGEST_SIZE).contains(&self.size) {
             return Err(format!("`size`: found {}, needed 1 to {LARGEST_SIZE}", self.size));
         }
+        if let ResizeMode::PatchBudget { patch, budget } = self.resize {
+            if !(1..=MOST_PATCHES).contains(&budget) {
+                return Err(format!("`budget`: found {budget}, needed 1 to {MOST_PATCHES}"));
+            }
+            if !(1..=LARGEST_SIZE).contains(&patch) {
+                return Err(format!("`patch`: found {patch}, needed 1 to {LARGEST_SIZE}"));
+            }
+        }
         match self.std.iter().find(|&&std| !(std.is_finite() && std > 0.0)) {
             Some(std) => Err(format!("`std`: found {std}, needed numbers above 0")),
             None if self.mean.iter().all(|mean| mean.is_finite()) => Ok(()),
             None => Err(format!("`mean`: found {:?}, needed finite numbers", self.mean)),
         }
     }
+}
+
+/// Rows and columns of the largest input of at most `budget` patches: both sides are scaled alike and
+/// rounded up to whole patches.
+///
+/// The bisection of `get_image_size_for_max_num_patches` in
+/// `huggingface/transformers:models/siglip2/image_processing_siglip2.py`.
+fn patch_grid(width: u32, height: u32, patch: u32, budget: u32) -> [u32; 2] {
+    const PRECISION: f64 = 1e-5;
+    let patches = |side: u32, scale: f64| -> u32 {
+        ((f64::from(side) * scale / f64::from(patch)).ceil() as u32).max(1)
+    };
+    let (mut fits, mut too_large) = (PRECISION / 10.0, 100.0);
+    while too_large - fits >= PRECISION {
+        let scale = (fits + too_large) / 2.0;
+        let count = u64::from(patches(height, scale)) * u64::from(patches(width, scale));
+        if count <= u64::from(budget) { fits = scale } else { too_large = scale }
+    }
+    [patches(height, fits), patches(width, fits)]
 }
 
 /// The size that torchvision's `Resize(size)` gives and the window that `CenterCrop(size)` keeps of it.

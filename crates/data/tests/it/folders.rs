@@ -4,8 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hearth_data::DataError;
-use hearth_data::captions::{PairSource, Pairs, parse_list, read_pairs};
+use hearth_data::cache::Cache;
+use hearth_data::captions::{Captions, PairSource, parse_list};
 use hearth_data::inputs::{PictureSource, pictures, prompts};
+use hearth_data::pairs::{self, Missing, Pair, Pairs, Reading, Source};
+use hearth_data::random::Key;
+use hearth_data::work::Unwatched;
 use tempfile::TempDir;
 
 /// A folder with files; their content is their name unless there is a `=`.
@@ -33,10 +37,35 @@ fn source(folder: &TempDir, image_dir: &str) -> PairSource {
     }
 }
 
+/// By TAO's rule for captions.
+fn read_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_pairs_by(Captions::Whole, sources)
+}
+
+fn read_pairs_by(captions: Captions, sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_with(captions, Missing::IsAnError, sources)
+}
+
+fn read_readable_pairs(sources: &[PairSource]) -> Result<Pairs, DataError> {
+    read_with(Captions::Whole, Missing::IsLeftOut, sources)
+}
+
+fn read_with(
+    captions: Captions,
+    missing: Missing,
+    sources: &[PairSource],
+) -> Result<Pairs, DataError> {
+    let sources: Vec<Source> = sources.iter().cloned().map(Source::Folder).collect();
+    let cache = Cache::at(Path::new("/nowhere"));
+    pairs::read_pairs(&sources, &Reading { captions, cache: &cache, missing, watch: &Unwatched })
+}
+
 /// `name=caption` of each pair, names relative to the folder.
 fn shown(folder: &TempDir, pairs: &Pairs) -> Vec<String> {
-    let name = |path: &Path| path.strip_prefix(folder.path()).unwrap().display().to_string();
-    pairs.pairs.iter().map(|pair| format!("{}={}", name(&pair.image), pair.caption)).collect()
+    let root = format!("{}/", folder.path().display());
+    let caption = |pair: &Pair| pair.caption.text(&Key::new(0)).unwrap().into_owned();
+    let line = |pair: &Pair| format!("{}={}", pair.image, caption(pair)).replace(&root, "");
+    pairs.pairs.iter().map(line).collect()
 }
 
 /// A message without the temporary folder's name.
@@ -62,8 +91,13 @@ fn pictures_with_captions_are_taken_sorted_and_not_recursively() {
         "C.JPEG",
         "C.txt=ca\u{301}t",
         "d.jpg",
-        "e.webp",
+        "e.WebP",
         "e.txt",
+        "b.webp",
+        "f.tif",
+        "f.tiff",
+        "f.txt",
+        "g.bmp",
         "notes.txt",
         "sub/x.jpg",
         "sub/x.txt",
@@ -75,12 +109,19 @@ fn pictures_with_captions_are_taken_sorted_and_not_recursively() {
     let pairs = read_pairs(&[source(&folder, "")]).unwrap();
     assert_eq!(
         shown(&folder, &pairs),
-        ["C.JPEG=ca\u{301}t", "a.jpg=two\nlines", "b.png=a  dog", "bom.jpg=marked"]
+        [
+            "C.JPEG=ca\u{301}t",
+            "a.jpg=two\nlines",
+            "b.png=a  dog",
+            "bom.jpg=marked",
+            "e.WebP=e.txt",
+            "f.tif=f.txt"
+        ]
     );
     assert_eq!(
         pairs.warnings.iter().map(|w| text(&folder, w)).collect::<Vec<_>>(),
         [
-            "DIR/: 1 of 5 pictures are left out, they have no caption `*.txt`; the first that is missing: caption `DIR/d.txt`"
+            "DIR/: 2 of 8 pictures are left out, they have no caption `*.txt`; the first that is missing: caption `DIR/d.txt`"
         ]
     );
 }
@@ -169,6 +210,34 @@ fn captions_that_cannot_be_read_are_errors_and_empty_ones_are_warned_of() {
 }
 
 #[test]
+fn what_cannot_be_read_may_be_left_out() {
+    let folder = folder(&[
+        "img/a.jpg",
+        "img/b.jpg",
+        "img/b.txt=b",
+        "img/c.jpg",
+        "img/d.txt=d",
+        "list.txt=a.jpg\nb.jpg\nc.jpg\nd.jpg\ne.jpg",
+    ]);
+    fs::write(folder.path().join("img/a.txt"), b"torn \xFF").unwrap();
+    let mut source = source(&folder, "img");
+    source.image_list_file = Some(folder.path().join("list.txt"));
+    let pairs = read_readable_pairs(std::slice::from_ref(&source)).unwrap();
+    assert_eq!(shown(&folder, &pairs), ["img/b.jpg=b"]);
+    assert_eq!(
+        pairs.left_out.iter().map(|reason| text(&folder, reason)).collect::<Vec<_>>(),
+        [
+            "DIR/list.txt: found no caption `DIR/img/c.txt`",
+            "DIR/list.txt: found no picture `DIR/img/d.jpg`",
+            "DIR/list.txt: found no picture `DIR/img/e.jpg` and no caption `DIR/img/e.txt`",
+            "DIR/img/a.txt: found bytes that are not UTF-8 on line 1, needed UTF-8 text",
+        ]
+    );
+    let strict = message(&folder, &[source]);
+    assert!(strict.starts_with("DIR/list.txt: 4 files of the list are missing"), "{strict}");
+}
+
+#[test]
 fn problems_of_all_sources_come_together() {
     let folder = folder(&["good/a.jpg", "good/a.txt", "bad/list.txt=x.jpg"]);
     let mut listed = source(&folder, "bad");
@@ -213,22 +282,24 @@ fn a_folder_without_pairs_is_explained() {
         "splits/img/val/b.jpg",
         "splits/cap/train/a.txt",
         "splits/cap/val/b.txt",
-        "webp/a.webp",
-        "webp/b.BMP",
         "list.txt=\n\n",
     ]);
     let check = |dir: &str, found: &str, hints: &[&str]| {
         check_no_pairs(&folder, source(&folder, dir), found, hints);
     };
-    check("empty", "`DIR/empty`: no pictures (*.jpg, *.jpeg, *.png)", &[]);
+    check(
+        "empty",
+        "`DIR/empty`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
+        &[],
+    );
     check(
         "high",
-        "`DIR/high`: no pictures (*.jpg, *.jpeg, *.png)",
+        "`DIR/high`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
         &["the folder is one level too high: set `image_dir: DIR/high/train`"],
     );
     check(
         "uncaptioned",
-        "`DIR/uncaptioned`: 2 pictures (*.jpg, *.jpeg, *.png), none with its caption `NAME.txt` in `DIR/uncaptioned`",
+        "`DIR/uncaptioned`: 2 pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case), none with its caption `NAME.txt` in `DIR/uncaptioned`",
         &[],
     );
     let mut apart = source(&folder, "apart/img");
@@ -236,19 +307,20 @@ fn a_folder_without_pairs_is_explained() {
     check_no_pairs(
         &folder,
         apart,
-        "`DIR/apart/img`: 1 pictures (*.jpg, *.jpeg, *.png), none with its caption `NAME.txt` in `DIR/apart/cap`",
+        "`DIR/apart/img`: 1 pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case), none with its caption `NAME.txt` in `DIR/apart/cap`",
         &["the folder is one level too high: set `caption_dir: DIR/apart/cap/en`"],
     );
     let advice = "and no captions: class names alone are not captions; write one text file `NAME.txt` \
-                  per picture, for example `a photo of a dog`";
+                  per picture, for example `a photo of a dog`; zero-shot classification takes such \
+                  folders as they are";
     check(
         "classes",
-        "`DIR/classes`: no pictures (*.jpg, *.jpeg, *.png)",
+        "`DIR/classes`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
         &[&format!("`DIR/classes` holds a classes.txt and 2 folders of pictures {advice}")],
     );
     check(
         "folders",
-        "`DIR/folders`: no pictures (*.jpg, *.jpeg, *.png)",
+        "`DIR/folders`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
         &[&format!("`DIR/folders` holds 2 folders of pictures, perhaps one per class {advice}")],
     );
     let mut splits = source(&folder, "splits/img");
@@ -256,16 +328,9 @@ fn a_folder_without_pairs_is_explained() {
     check_no_pairs(
         &folder,
         splits,
-        "`DIR/splits/img`: no pictures (*.jpg, *.jpeg, *.png)",
+        "`DIR/splits/img`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case)",
         &[
             "the folder is one level too high: set `image_dir: DIR/splits/img/train` (one of 2 such folders; give each its own entry)",
-        ],
-    );
-    check(
-        "webp",
-        "`DIR/webp`: no pictures (*.jpg, *.jpeg, *.png)",
-        &[
-            "2 files in `DIR/webp` are BMP, GIF or WebP; this release reads JPEG and PNG: convert them",
         ],
     );
     let mut listed = source(&folder, "empty");
@@ -280,7 +345,7 @@ fn one_source_without_pairs_is_a_warning_beside_a_good_one() {
     assert_eq!(pairs.pairs.len(), 1);
     assert_eq!(
         text(&folder, &pairs.warnings[0]),
-        "no image-text pair in `DIR/high`: no pictures (*.jpg, *.jpeg, *.png); the folder is one \
+        "no image-text pair in `DIR/high`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case); the folder is one \
          level too high: set `image_dir: DIR/high/x`"
     );
 }
@@ -303,7 +368,10 @@ fn inputs_are_found_in_sub_folders_and_sorted_as_text() {
         "a.b/y.png",
         "a/b/x.JPEG",
         "a/b.gif",
-        "q.bmp",
+        "q.BMP",
+        "r.tiff",
+        "s.webp",
+        "t.svg",
         "c.txt",
         "other/1.jpg",
         ".hidden.jpg",
@@ -311,13 +379,19 @@ fn inputs_are_found_in_sub_folders_and_sorted_as_text() {
     let inputs = pictures(&[input(&folder, "other", None), input(&folder, "", None)]).unwrap();
     assert_eq!(
         names(&folder, &inputs.pictures),
-        ["DIR/other/1.jpg", "DIR/a.b/y.png", "DIR/a/b/x.JPEG", "DIR/a/z.jpg", "DIR/other/1.jpg"]
+        [
+            "DIR/other/1.jpg",
+            "DIR/a.b/y.png",
+            "DIR/a/b.gif",
+            "DIR/a/b/x.JPEG",
+            "DIR/a/z.jpg",
+            "DIR/other/1.jpg",
+            "DIR/q.BMP",
+            "DIR/r.tiff",
+            "DIR/s.webp"
+        ]
     );
-    assert_eq!(
-        text(&folder, &inputs.warnings[0]),
-        "DIR/: 2 BMP, GIF or WebP files are left out, they are not in this release; the first: \
-         `DIR/a/b.gif`"
-    );
+    assert!(inputs.warnings.is_empty());
 }
 
 #[cfg(unix)]
@@ -363,21 +437,15 @@ fn a_list_of_inputs_decides() {
 
 #[test]
 fn no_input_at_all_is_an_error() {
-    let folder = folder(&["x/a.webp", "y/b.txt", "z/c.jpg"]);
+    let folder = folder(&["x/a.avif", "y/b.txt", "z/c.jpg"]);
     let error = pictures(&[input(&folder, "x", None), input(&folder, "y", None)]).unwrap_err();
     assert_eq!(
         text(&folder, &error),
-        "no pictures found: `DIR/x`: no pictures (*.jpg, *.jpeg, *.png) in it or its sub-folders; \
-         `DIR/y`: no pictures (*.jpg, *.jpeg, *.png) in it or its sub-folders"
-    );
-    assert_eq!(
-        hints(&folder, &error),
-        [
-            "DIR/x: 1 BMP, GIF or WebP files are left out, they are not in this release; the first: `DIR/x/a.webp`"
-        ]
+        "no pictures found: `DIR/x`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case) in it or its sub-folders; \
+         `DIR/y`: no pictures (*.jpg, *.jpeg, *.png, *.webp, *.bmp, *.gif, *.tif, *.tiff in any case) in it or its sub-folders"
     );
     let inputs = pictures(&[input(&folder, "x", None), input(&folder, "z", None)]).unwrap();
-    assert_eq!((inputs.pictures.len(), inputs.warnings.len()), (1, 2));
+    assert_eq!((inputs.pictures.len(), inputs.warnings.len()), (1, 1));
     let error = pictures(&[input(&folder, "absent", None)]).unwrap_err();
     assert_eq!(text(&folder, error), "DIR/absent: no such folder, `DIR` is the part that exists");
 }
@@ -391,4 +459,57 @@ fn prompts_are_lines() {
     assert_eq!(text(&folder, error), "DIR/none.txt: found no prompt, needed one per line");
     let error = prompts(&folder.path().join("absent.txt")).unwrap_err();
     assert!(text(&folder, error).starts_with("DIR/absent.txt: cannot be read: No such file"));
+}
+
+#[test]
+fn several_captions_are_lines_or_json() {
+    let folder = folder(&[
+        "a.jpg",
+        "a.txt= one\r\n\n two ",
+        "a.json={\"captions\": [\"uno\", \" due\", \"tre\"]}",
+        "b.png",
+        "b.txt=three",
+        "b.json={\"caption\": \"quattro\"}",
+        "c.png",
+        "c.txt=\n",
+        "c.json={\"width\": 3}",
+    ]);
+    let read = |captions, suffix: &str| {
+        let mut source = source(&folder, "");
+        source.caption_file_suffix = suffix.to_owned();
+        read_pairs_by(captions, &[source]).unwrap()
+    };
+    for (captions, suffix, expected) in [
+        (Captions::Whole, ".txt", "a.jpg= one\r\n\n two|b.png=three|c.png="),
+        (Captions::First, ".txt", "a.jpg=one|b.png=three"),
+        (Captions::All, ".txt", "a.jpg=one|a.jpg=two|b.png=three"),
+        (Captions::Whole, ".json", "a.jpg=uno|b.png=quattro"),
+        (Captions::First, ".json", "a.jpg=uno|b.png=quattro"),
+        (Captions::All, ".json", "a.jpg=uno|a.jpg=due|a.jpg=tre|b.png=quattro"),
+    ] {
+        let pairs = read(captions, suffix);
+        let expected = expected.replace("= one", "=one");
+        assert_eq!(shown(&folder, &pairs).join("|"), expected, "{captions:?} {suffix}");
+    }
+    let warnings = read(Captions::All, ".txt").warnings;
+    assert_eq!(
+        text(&folder, &warnings[0]),
+        "DIR/: 1 pictures are left out, their files hold no caption, first `DIR/c.txt`"
+    );
+
+    let random = read(Captions::Random, ".json");
+    assert_eq!(random.pairs.len(), 2);
+    let drawn = |epoch| random.pairs[0].caption.text(&Key::new(1).at(epoch)).unwrap().into_owned();
+    assert_eq!(drawn(7), drawn(7));
+    let mut all: Vec<String> = (0..50).map(drawn).collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all, ["due", "tre", "uno"]);
+
+    fs::write(folder.path().join("b.json"), "{\"captions\":").unwrap();
+    let mut source = source(&folder, "");
+    source.caption_file_suffix = ".json".to_owned();
+    let message = text(&folder, read_pairs_by(Captions::All, &[source]).unwrap_err());
+    let expected = "DIR/: 1 captions cannot be read: DIR/b.json: found broken JSON: ";
+    assert!(message.starts_with(expected), "{message}");
 }

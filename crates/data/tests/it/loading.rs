@@ -9,6 +9,7 @@ use hearth_data::DataError;
 use hearth_data::loader::{Dataset, Loader, LoaderReport, Stage, Stages};
 use hearth_data::random::Key;
 use hearth_data::sampler::EpochPlan;
+use hearth_data::unreadable::{Tolerance, Unreadable, allowed};
 
 /// Samples that depend on their key, take unequal time, and fail where they are told to.
 #[derive(Default)]
@@ -210,4 +211,105 @@ fn the_report_tells_where_the_time_went() {
             "{text}"
         );
     }
+}
+
+fn tolerant(share: f64, listed: usize) -> Unreadable {
+    Unreadable::new(Tolerance { share, key: "max_unreadable" }, listed, Vec::new()).unwrap()
+}
+
+/// As [`collect`] for epochs 0 to 2, leaving out what may be, with the lines about it.
+fn collect_leaving_out(
+    toy: Toy,
+    threads: usize,
+    unreadable: &Unreadable,
+) -> (Vec<Numbers>, Vec<String>, Option<String>) {
+    let loader = Loader::new(Arc::new(toy), threads).leaving_out(unreadable.clone());
+    let (mut epochs, mut news) = (Vec::new(), Vec::new());
+    for epoch in 0..3 {
+        let mut batches = Vec::new();
+        for batch in loader.batches(EpochPlan::shuffled(7, epoch, 40, 4), 0) {
+            match batch {
+                Ok(samples) => batches.push(samples.iter().map(|s| (s.index, s.random)).collect()),
+                Err(error) => return (epochs, news, Some(error.to_string())),
+            }
+            news.extend(unreadable.take_news());
+        }
+        epochs.push(batches);
+    }
+    (epochs, news, None)
+}
+
+#[test]
+fn a_batch_without_its_unreadable_samples_is_smaller_and_otherwise_the_same() {
+    let torn = || Toy { fail: vec![13, 6], ..toy(40) };
+    let whole = collect_leaving_out(toy(40), 0, &tolerant(0.0, 40)).0;
+    let (alone, news, error) = collect_leaving_out(torn(), 0, &tolerant(0.05, 40));
+    assert_eq!((alone.len(), error), (3, None));
+    for (batch, with) in alone.iter().flatten().zip(whole.iter().flatten()) {
+        let left: Vec<_> =
+            with.iter().copied().filter(|sample| ![13, 6].contains(&sample.0)).collect();
+        assert_eq!(*batch, left);
+    }
+    let mut sorted = news.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["toy 13: torn; left out", "toy 6: torn; left out"], "each is named once");
+    for threads in [1, 2, 4] {
+        let found = collect_leaving_out(torn(), threads, &tolerant(0.05, 40));
+        assert_eq!(found, (alone.clone(), news.clone(), None), "{threads} threads");
+    }
+}
+
+#[test]
+fn more_unreadable_samples_than_allowed_end_the_run() {
+    let fail: Vec<usize> = (0..30).step_by(2).collect();
+    for threads in [0, 4] {
+        let unreadable = tolerant(0.29, 40);
+        let (epochs, _, error) =
+            collect_leaving_out(Toy { fail: fail.clone(), ..toy(40) }, threads, &unreadable);
+        assert!(epochs.is_empty());
+        let error = error.unwrap();
+        let start = "12 of 40 samples cannot be read, at most 11 may be left out: toy ";
+        assert!(error.starts_with(start) && error.ends_with(", and 2 more"), "{error}");
+    }
+    // What an earlier part of the run left out counts.
+    let unreadable = tolerant(0.05, 40);
+    unreadable.restore(&[2, 6], |index| format!("toy {index}"));
+    let torn = || Toy { fail: vec![6], ..toy(40) };
+    assert_eq!(collect_leaving_out(torn(), 1, &unreadable).2, None);
+    assert_eq!((unreadable.found(), unreadable.count()), (vec![2, 6], 2));
+    let error = collect_leaving_out(Toy { fail: vec![9], ..toy(40) }, 1, &unreadable).2.unwrap();
+    assert!(error.contains(": toy 2, toy 6, toy 9: torn"), "{error}");
+}
+
+#[test]
+fn only_what_concerns_one_sample_is_left_out() {
+    let bug = Toy { panic: vec![5], ..toy(40) };
+    let error = collect_leaving_out(bug, 1, &tolerant(1.0, 40)).2.unwrap();
+    assert_eq!(error, "toy 5: the loader panicked: cannot make 5");
+    let strict = Toy { fail: vec![5], ..toy(40) };
+    let error = collect_leaving_out(strict, 1, &tolerant(0.0, 40)).2.unwrap();
+    assert_eq!(error, "toy 5: torn");
+}
+
+#[test]
+fn shares_are_counted_as_people_count_them() {
+    for (share, total, count) in
+        [(0.0, 100, 0), (0.29, 100, 29), (0.1, 24, 2), (0.001, 999, 0), (1.0, 5, 4), (0.5, 0, 0)]
+    {
+        assert_eq!(allowed(share, total), count, "{share} of {total}");
+    }
+    let tolerance = Tolerance { share: 0.2, key: "max_unreadable" };
+    let unlisted = || vec!["a.txt: torn".to_owned(), "b.txt: torn".to_owned()];
+    let error = Unreadable::new(tolerance, 7, unlisted()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "2 of 9 samples cannot be read, at most 1 may be left out: a.txt: torn, b.txt: torn"
+    );
+    assert_eq!(
+        error.hints(),
+        ["repair or remove these files, or set `max_unreadable` to 0.223 or more"]
+    );
+    let unreadable = Unreadable::new(tolerance, 8, unlisted()).unwrap();
+    assert_eq!(unreadable.count(), 2);
+    assert_eq!(unreadable.take_news(), ["a.txt: torn; left out", "b.txt: torn; left out"]);
 }

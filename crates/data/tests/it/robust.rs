@@ -4,37 +4,32 @@
 
 use std::sync::LazyLock;
 
-use hearth_data::captions::parse_list;
+use hearth_data::cache::Cache;
+use hearth_data::captions::{Captions, parse_list};
 use hearth_data::decode::{Limits, decode};
+use hearth_data::pairs::{Missing, Reading, Source, read_pairs};
 use hearth_data::random::Key;
 use hearth_data::resize::{Filter, resize};
+use hearth_data::shards::ShardSource;
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
 use hearth_data::transform::{Augmentation, ColourJitter};
+use hearth_data::work::Unwatched;
 use proptest::prelude::*;
 
 use super::fixtures::golden;
+use super::shards::tar_of;
 
 /// Small, so that a mutated header cannot make a case slow.
 const LIMITS: Limits = Limits { bytes: 1 << 20, side: 500, pixels: 100_000 };
 
-const SEEDS: [&str; 12] = [
-    "rgb.png",
-    "rgba.png",
-    "palette_transparent.png",
-    "rgb_16bit.png",
-    "interlaced.png",
-    "bilevel.png",
-    "420.jpg",
-    "progressive.jpg",
-    "restart.jpg",
-    "grey.jpg",
-    "cmyk.jpg",
-    "ycck.jpg",
-];
-
+/// A picture of every format and kind, small ones first; `formats.rs` says what they are.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let read = |file: &&str| std::fs::read(golden(&format!("pictures/decode/{file}"))).unwrap();
-    SEEDS.iter().map(read).collect()
+    let folders = [golden("pictures/decode"), golden("../pictures")];
+    let paths = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut paths: Vec<_> = paths.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension != "json"));
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
 });
 
 static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
@@ -59,25 +54,96 @@ fn check_decode(bytes: &[u8]) {
     }
 }
 
+/// What reading a shard promises for any bytes.
+fn check_shard(bytes: &[u8]) {
+    static FILE: LazyLock<tempfile::NamedTempFile> =
+        LazyLock::new(|| tempfile::Builder::new().suffix(".tar").tempfile().unwrap());
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    std::fs::write(FILE.path(), bytes).unwrap();
+    let cache = Cache::at("/dev/null/none".as_ref());
+    let source = [Source::Shards(ShardSource::One(FILE.path().to_owned()))];
+    for captions in [Captions::Whole, Captions::All] {
+        let reading =
+            Reading { captions, cache: &cache, missing: Missing::IsAnError, watch: &Unwatched };
+        match read_pairs(&source, &reading) {
+            // A caption takes a byte at least: what is kept is bounded by what lies on disk.
+            Ok(pairs) => {
+                assert!(pairs.pairs.len() <= bytes.len());
+                for pair in &pairs.pairs {
+                    assert!(!pair.image.read(u64::MAX).unwrap().is_empty());
+                    assert!(!pair.caption.text(&Key::new(0)).unwrap().is_empty());
+                }
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+/// Changes some bytes of the headers and makes their checksums right again.
+fn forge(bytes: &mut [u8], changes: &[(prop::sample::Index, u8)]) {
+    let blocks = bytes.len() / 512;
+    for (at, value) in changes {
+        let at = at.index(blocks * 512);
+        bytes[at] = *value;
+        let block = &mut bytes[at / 512 * 512..][..512];
+        block[148..156].fill(b' ');
+        let sum: u32 = block.iter().map(|&byte| u32::from(byte)).sum();
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+}
+
 proptest! {
     #[test]
-    fn decode_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0..3) {
+    fn index_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        check_shard(&bytes);
+    }
+
+    #[test]
+    fn index_forged_shards(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        raw in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let long = format!("{}.jpg", "long".repeat(40));
+        let mut bytes = tar_of(&[
+            "1.jpg", "1.txt=one\ntwo", "1.json={\"captions\": [\"a\"]}", &long, "s/2.png", "s/2.text",
+        ]);
+        forge(&mut bytes, &changes);
+        for (at, value) in raw {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        check_shard(&bytes);
+    }
+
+    #[test]
+    fn decode_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0..9) {
         let magic: &[u8] = match start {
             0 => b"",
             1 => b"\x89PNG\r\n\x1A\n",
-            _ => b"\xFF\xD8\xFF",
+            2 => b"\xFF\xD8\xFF",
+            3 => b"RIFF\x40\0\0\0WEBPVP8L",
+            4 => b"RIFF\x40\0\0\0WEBPVP8X\x0A\0\0\0",
+            5 => b"GIF89a",
+            6 => b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0",
+            7 => b"II*\0\x08\0\0\0",
+            _ => b"MM\0+\0\x08\0\0",
         };
         check_decode(&[magic, &bytes].concat());
     }
 
     #[test]
     fn decode_mutated_files(
-        file in 0..SEEDS.len(),
+        file in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in prop::option::of(any::<prop::sample::Index>()),
         repeated in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut bytes = FILES[file].clone();
+        let mut bytes = FILES[file.index(FILES.len())].clone();
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;

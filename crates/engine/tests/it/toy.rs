@@ -173,7 +173,7 @@ pub(crate) fn fresh(rule: Rule) -> TrainState<Towers> {
     let task = Toy { contrast: Contrast::SigLip, broken_step: None };
     let groups = task.parameter_groups(&model);
     let optimizer = Optimizer::new(config, groups, &model, &device);
-    TrainState { model, optimizer, step: 0, epoch_loss: Default::default() }
+    TrainState { model, optimizer, step: 0, epoch_loss: Default::default(), unreadable: Vec::new() }
 }
 
 fn linear(device: &Device) -> Linear {
@@ -195,7 +195,9 @@ pub(crate) fn resume(folder: &Path) -> Result<TrainState<Towers>, EngineError> {
     let weights = WeightsFile::open(&file)?;
     let (model, _) = load(state.model, &weights, &KeyMap::same_names("toy"), &Default::default())?;
     state.model = model;
-    (state.step, state.epoch_loss) = checkpoints(folder).restore(&file, &mut state.optimizer)?;
+    let restored = checkpoints(folder).restore(&file, &mut state.optimizer)?;
+    (state.step, state.epoch_loss) = (restored.step, restored.epoch_loss);
+    state.unreadable = restored.unreadable;
     Ok(state)
 }
 

@@ -23,7 +23,7 @@ fn trained() -> tempfile::TempDir {
 }
 
 /// Rows and names of the two files in `folder`.
-fn read(folder: &Path, name: &str, names: &str) -> (Vec<usize>, Vec<f32>, Vec<String>) {
+pub(crate) fn read(folder: &Path, name: &str, names: &str) -> (Vec<usize>, Vec<f32>, Vec<String>) {
     let file = H5File::open(folder.join(name)).unwrap();
     let rows = file.dataset("embeddings").unwrap();
     let shape = rows.shape();

@@ -70,7 +70,7 @@ fn a_network() {
 
     Actions:
       train          Trains on image/caption folders; the same command again continues a stopped run
-      evaluate       Measures retrieval between pictures and captions in both directions
+      evaluate       Measures retrieval between pictures and captions, and zero-shot classification
       inference      Writes the embeddings of pictures and prompts to HDF5 files
       default_specs  Prints a spec with all defaults, or writes it to DIR/experiment.yaml with results_dir=DIR
       check          Does everything short of a step - spec, files, weights, memory - and writes nothing

@@ -50,6 +50,15 @@ fn the_estimate_is_within_a_quarter_of_the_peak() {
         &["dataset.train.batch_size=24"][..],
         &["dataset.train.batch_size=24", "train.grad_checkpointing=true"],
         &["dataset.train.batch_size=24", "hearth.train.micro_batches=3"],
+        &[
+            "dataset.train.batch_size=24",
+            "peft.enabled=true",
+            "peft.vision.mode=lora",
+            "peft.vision.num_last_blocks=0",
+            "peft.text.mode=lora",
+            "peft.text.num_last_blocks=0",
+        ],
+        &["dataset.train.batch_size=24", "regularization.enabled=true"],
     ] {
         let arguments = [&["-e", "spec.yaml", "train.num_epochs=2"], overrides].concat();
         let (predicted, measured) =

@@ -4,6 +4,9 @@ use std::{fs, path::Path, process::Output};
 
 use tempfile::TempDir;
 
+/// The cache of every session, in its own folder.
+pub(crate) const CACHE: &str = ".cache";
+
 /// A folder of its own for every session, with `files` in it.
 pub(crate) fn folder_with(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -28,7 +31,7 @@ pub(crate) fn session(folder: &TempDir, arguments: &[&str]) -> String {
 /// The finished process; nothing of the caller's environment changes what it says.
 pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_trainer"));
-    command.current_dir(folder).args(arguments);
+    command.current_dir(folder).args(arguments).env("HEARTH_CACHE", folder.join(CACHE));
     for variable in ["TAO_LOGGING_LEVEL", "RUST_BACKTRACE", "COLUMNS"] {
         command.env_remove(variable);
     }

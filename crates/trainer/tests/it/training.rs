@@ -11,14 +11,14 @@ use std::{
 use hearth_weights::WeightsFile;
 
 use super::{
-    session::run,
+    session::{CACHE, run},
     shapes::{root, workspace},
 };
 
-const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
+pub(crate) const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
 
 #[track_caller]
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn succeed(folder: &Path, arguments: &[&str]) -> String {
     let output = run(folder, arguments);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
@@ -26,17 +26,18 @@ fn succeed(folder: &Path, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
+pub(crate) fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
     let output = run(folder, arguments);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{stderr}");
     stderr
 }
 
-fn start(folder: &Path, arguments: &[&str]) -> Child {
+pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_trainer"))
         .current_dir(folder)
         .args(arguments)
+        .env("HEARTH_CACHE", folder.join(CACHE))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -45,7 +46,7 @@ fn start(folder: &Path, arguments: &[&str]) -> Child {
 
 /// Waits until `ready` says so, at most a minute.
 #[track_caller]
-fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
+pub(crate) fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !ready() {
         assert!(start.elapsed() < Duration::from_secs(60), "waited a minute");
@@ -55,7 +56,7 @@ fn wait_for(child: &mut Child, ready: impl Fn() -> bool) {
 }
 
 #[track_caller]
-fn assert_same(a: &Path, b: &Path) {
+pub(crate) fn assert_same(a: &Path, b: &Path) {
     assert!(fs::read(a).unwrap() == fs::read(b).unwrap(), "{} {}", a.display(), b.display());
 }
 

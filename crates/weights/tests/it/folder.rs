@@ -70,7 +70,7 @@ fn an_index_names_files_of_its_own_folder_only() {
     put(outside.path(), "x.safetensors", counting(&[("a", &[2])]));
     let absolute = outside.path().join("x.safetensors").display().to_string();
     for stray in
-        ["../x.safetensors", "sub/x.safetensors", "./x.safetensors", "..", "", "x.bin", &absolute]
+        ["../x.safetensors", "sub/x.safetensors", "./x.safetensors", "..", "", "x.pkl", &absolute]
     {
         let folder = tempfile::tempdir().unwrap();
         sharded(folder.path(), &format!(r#"{{"weight_map": {{"a": "{stray}"}}}}"#));
@@ -79,7 +79,7 @@ fn an_index_names_files_of_its_own_folder_only() {
             "model.safetensors.index.json",
             &format!(
                 "model.safetensors.index.json: names the shard `{stray}`, need the plain name of a \
-                 `.safetensors` file of this folder"
+                 `.safetensors` or `.bin` file of this folder"
             ),
         );
     }
@@ -130,13 +130,14 @@ fn a_tensor_in_two_shards_is_refused() {
 fn a_folder_without_weights_says_what_was_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     let looked_for = "need one of `model.safetensors`, `model.safetensors.index.json`, \
-                      `open_clip_model.safetensors`";
+                      `open_clip_model.safetensors`, `pytorch_model.bin`, \
+                      `pytorch_model.bin.index.json`, `open_clip_pytorch_model.bin`";
     check_error(folder.path(), "", &format!(": the folder holds no weights, {looked_for}"));
-    put(folder.path(), "open_clip_pytorch_model.bin", "PK\x03\x04");
+    put(folder.path(), "siglip2.npz", "PK\x03\x04");
     let err = WeightsFile::open(folder.path()).unwrap_err();
     let hints = err.hints();
     assert_eq!(hints.len(), 1);
-    assert!(hints[0].contains("open_clip_pytorch_model.bin"), "{hints:?}");
+    assert!(hints[0].contains("siglip2.npz"), "{hints:?}");
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn several_candidates_are_not_guessed_at() {
     let err = WeightsFile::open(folder.path()).unwrap_err();
     assert_eq!(
         message(&err, folder.path()),
-        ".: found 2 safetensors files (`a.safetensors`, `b.safetensors`), need one, or an index \
+        ".: found 2 files of weights (`a.safetensors`, `b.safetensors`), need one, or an index \
          that joins them\nhint: name the file itself, such as `a.safetensors`"
     );
 }
