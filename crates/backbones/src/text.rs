@@ -24,6 +24,8 @@ pub enum TextPool {
     Last,
     /// The first position of the largest id: the end of text in CLIP's vocabulary.
     LargestId,
+    /// The mean of all positions but padding, which has the id 0.
+    Mean,
 }
 
 /// Numbers of a text tower.
@@ -110,6 +112,11 @@ impl TextTransformer {
         let [b, c, w] = x.dims();
         match self.config.pool {
             TextPool::Last => x.slice_dim(1, c - 1..c).squeeze_dim::<2>(1),
+            TextPool::Mean => {
+                let words = ids.not_equal_elem(0).float().reshape([b, c, 1]);
+                let count = words.clone().sum_dim(1).clamp_min(1.0);
+                ((x * words).sum_dim(1) / count).squeeze_dim::<2>(1)
+            }
             TextPool::LargestId => {
                 let index = ids.argmax(1).reshape([b, 1, 1]).expand([b, 1, w]);
                 x.gather(1, index).squeeze_dim::<2>(1)

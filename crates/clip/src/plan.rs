@@ -157,6 +157,9 @@ pub(crate) fn fingerprint(
     if data.augments() && spec.dataset.augmentation != defaults {
         add("`dataset.augmentation`", format!("{:?}", spec.dataset.augmentation));
     }
+    if data.augments() && spec.hearth.dataset.train.flip > 0.0 {
+        add("`hearth.dataset.train.flip`", text(&spec.hearth.dataset.train.flip));
+    }
     if *peft != Peft::whole() {
         add("what is trained", peft.to_string());
     }

@@ -67,7 +67,9 @@ enum ContrastName {
 
 impl Recipe {
     /// The numbers of the towers; `None` where this release does not know the model type.
-    pub(crate) fn config(&self) -> Option<ClipConfig> {
+    ///
+    /// The table of a built-in model has a row for each id of `tokenizer`, which travels with it.
+    pub(crate) fn config(&self, tokenizer: &Tokenizer) -> Option<ClipConfig> {
         let found = registry::model_type(&self.model_type)?;
         let (size, length) = (self.picture.size as usize, self.text.context_length);
         if let Some(numbers) = &self.radio {
@@ -76,12 +78,16 @@ impl Recipe {
         let mut config = found.config.with_activation(self.activation);
         config.vision = config.vision.with_image_size(size);
         config.text.context_length = length;
+        if found.family == Family::BuiltIn {
+            let ids = tokenizer.largest_id() as usize + 1;
+            config.text.vocab_size = config.text.vocab_size.max(ids);
+        }
         Some(config)
     }
 
     /// What the model type shares with others.
     pub(crate) fn family(&self) -> Family {
-        registry::model_type(&self.model_type).map_or(Family::Tiny, |found| found.family)
+        registry::model_type(&self.model_type).map_or(Family::BuiltIn, |found| found.family)
     }
 
     /// Patches that a picture is cut into, at most.
@@ -95,9 +101,8 @@ impl Recipe {
     }
 
     /// Fails on what no model of this program has, whatever a file or its arguments say.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self, tokenizer: &Tokenizer) -> Result<(), String> {
         self.picture.check()?;
-        self.text.check()?;
         if let Some(numbers) = &self.radio {
             numbers.check()?;
         }
@@ -107,7 +112,7 @@ impl Recipe {
                 self.model_type
             ));
         }
-        let Some(config) = self.config() else {
+        let Some(config) = self.config(tokenizer) else {
             return Err(format!("model type `{}` is not in this release", self.model_type));
         };
         config.check().map_err(|error| error.to_string())?;
@@ -153,7 +158,7 @@ pub(crate) fn read(file: &WeightsFile) -> Result<Option<(Recipe, Tokenizer)>, Cl
 
     let recipe: Recipe =
         serde_json::from_str(recipe).map_err(|error| damaged(error.to_string()))?;
-    recipe.check().map_err(damaged)?;
+    recipe.text.check().map_err(damaged)?;
     let tokenizer =
         metadata.get(TOKENIZER).ok_or_else(|| damaged(format!("`{TOKENIZER}` is missing")))?;
     let bytes = BASE64.decode(tokenizer).map_err(|error| damaged(error.to_string()))?;

@@ -32,8 +32,9 @@ pub enum Family {
     OpenAi,
     /// NVIDIA's C-RADIO backbones with a text tower.
     Radio,
-    /// Built-in small model of the quick start.
-    Tiny,
+    /// Small models of our own. Any tokenizer serves them: their rules and the size of their vocabulary
+    /// follow it.
+    BuiltIn,
 }
 
 /// One value of `model.type`.
@@ -85,6 +86,7 @@ pub const NAMES: &[&str] = &[
     "ViT-B-16-quickgelu",
     "ViT-L-14",
     "ViT-L-14-quickgelu",
+    "hearth-small",
     "hearth-tiny",
     "hearth-tiny-naflex",
 ];
@@ -120,6 +122,7 @@ pub fn model_type(name: &str) -> Option<ModelType> {
             openai(name, size, number(patch)?, Activation::QuickGelu)
         }
         ["c", "radio_v3", size] => radio(name, size),
+        ["hearth", "small"] => small(name),
         ["hearth", "tiny", "naflex"] => tiny_naflex(name),
         _ => tiny(name),
     };
@@ -322,10 +325,40 @@ fn tiny(name: &'static str) -> ModelType {
     };
     ModelType {
         name,
-        family: Family::Tiny,
+        family: Family::BuiltIn,
         config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: true },
         picture: clip_picture(64),
         text: TextRecipe { rules: TextRules::SigLip2, context_length: 16, canonicalize: false },
+    }
+}
+
+/// For a few thousand photographs and no pretrained weights: narrow, so that it generalises, with small
+/// patches, and captions as the mean of their words.
+fn small(name: &'static str) -> ModelType {
+    let block = clip_block(64, 2, Activation::Gelu);
+    let tiny = tiny(name);
+    let vision = VisionConfig {
+        image_size: 64,
+        patch_size: 8,
+        depth: 2,
+        block: block.clone(),
+        class_token: false,
+        positions: VisionPositions::Learned,
+        norm_pre: false,
+        patch_bias: true,
+        pool: VisionPool::Mean,
+        projection: Some(64),
+    };
+    let text = TextConfig {
+        depth: 1,
+        block,
+        pool: TextPool::Mean,
+        projection: 64,
+        ..tiny.config.text.clone()
+    };
+    ModelType {
+        config: ClipConfig { vision: TowerConfig::Vit(vision), text, logit_bias: true },
+        ..tiny
     }
 }
 

@@ -77,9 +77,13 @@ impl Setup {
                 let path = spec.hearth.model.text_weights.as_deref().map(Path::new);
                 text_weights = path.map(|path| open(path, run)).transpose()?;
                 let files = [text_weights.as_ref(), weights.as_ref()];
-                let recipe = from_spec(document, spec, files, run)?;
+                let mut recipe = from_spec(document, spec, files, run)?;
                 let path = tokenizer_path(document, spec, files)?;
-                let tokenizer = Tokenizer::load(&path, recipe.text.clone())?;
+                let tokenizer = match recipe.family() {
+                    Family::BuiltIn => Tokenizer::load_with_own_rules(&path, recipe.text.clone())?,
+                    _ => Tokenizer::load(&path, recipe.text.clone())?,
+                };
+                recipe.text = tokenizer.recipe().clone();
                 (recipe, tokenizer)
             }
         };
@@ -125,7 +129,7 @@ impl Setup {
 
     /// The numbers of the towers.
     pub(crate) fn config(&self) -> ClipConfig {
-        self.recipe.config().expect("`new` accepts known model types only")
+        self.recipe.config(&self.tokenizer).expect("`new` accepts known model types only")
     }
 
     /// Width of an embedding.
@@ -148,7 +152,7 @@ impl Setup {
         let path =
             || self.weights.as_ref().map_or_else(PathBuf::new, |file| file.path().to_owned());
         let wrong = |reason| ClipError::Recipe { path: path(), reason };
-        self.recipe.check().map_err(wrong)?;
+        self.recipe.check(&self.tokenizer).map_err(wrong)?;
         let config = self.config();
         let (found, needed) = (self.tokenizer.largest_id() as usize, config.text.vocab_size);
         if found < needed {

@@ -230,6 +230,7 @@ fn augmentation(
         filter: setup.recipe.picture.filter,
         colour_jitter: colour_jitter(&augmentation.color_jitter),
         grayscale: augmentation.grayscale,
+        flip: spec.hearth.dataset.train.flip,
         ..Augmentation::default()
     })
 }

@@ -37,4 +37,27 @@ impl Picture {
         }
         Picture { width, height, pixels }
     }
+
+    /// Left and right change places.
+    pub fn mirror(&mut self) {
+        for row in self.pixels.chunks_exact_mut(3 * self.width as usize) {
+            let (pixels, _) = row.as_chunks_mut::<3>();
+            pixels.reverse();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirrored_twice_is_the_same() {
+        let picture = Picture { width: 3, height: 2, pixels: (0..18).collect() };
+        let mut mirrored = picture.clone();
+        mirrored.mirror();
+        assert_eq!(mirrored.pixels[..9], [6, 7, 8, 3, 4, 5, 0, 1, 2]);
+        mirrored.mirror();
+        assert_eq!(mirrored, picture);
+    }
 }

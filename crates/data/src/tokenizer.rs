@@ -111,6 +111,19 @@ impl Tokenizer {
         Tokenizer::from_content(path, files::read(path)?, recipe)
     }
 
+    /// Loads like [`Tokenizer::load`], but with the rules whose marks the vocabulary has instead of
+    /// those of the recipe: for models that take any vocabulary.
+    pub fn load_with_own_rules(path: &Path, recipe: TextRecipe) -> Result<Tokenizer, DataError> {
+        let content = files::read(path)?;
+        let library = parse(path, &unpack(path, &content)?)?;
+        let rules = Marks::rules(&library).ok_or_else(|| {
+            let needed = "`<eos>` and `<pad>`, `<|startoftext|>` and `<|endoftext|>`, or `[CLS]`, \
+                          `[SEP]` and `[PAD]`";
+            problem(path, format!("found the marks of no known vocabulary, needed {needed}"))
+        })?;
+        Tokenizer::from_content(path, content, TextRecipe { rules, ..recipe })
+    }
+
     /// Reads what [`Tokenizer::to_bytes`] wrote, or a plain `tokenizer.json`; `path` is where the
     /// bytes come from, for messages.
     pub fn from_bytes(
@@ -193,11 +206,7 @@ impl Tokenizer {
     ) -> Result<Tokenizer, DataError> {
         recipe.check().map_err(|problem| DataError::Recipe { recipe: "text", problem })?;
         let json = unpack(path, &content)?;
-        // The library panics on some damaged files; it holds nothing that outlives the call.
-        let library = catch_unwind(|| tokenizers::Tokenizer::from_bytes(&json))
-            .map_err(|_| "the library panicked".to_owned())
-            .and_then(|parsed| parsed.map_err(|error| error.to_string()))
-            .map_err(|what| problem(path, format!("not a tokenizer.json: {what}")))?;
+        let library = parse(path, &json)?;
         let library = without_own_rules(library, recipe.rules)
             .map_err(|error| problem(path, error.to_string()))?;
         let marks = Marks::find(&library, recipe.rules).map_err(|what| problem(path, what))?;
@@ -219,6 +228,12 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Marks {
+    /// The first rules whose marks this vocabulary has.
+    fn rules(library: &tokenizers::Tokenizer) -> Option<TextRules> {
+        let all = [TextRules::SigLip2, TextRules::ClipBpe, TextRules::BertStripSep];
+        all.into_iter().find(|rules| Marks::find(library, *rules).is_ok())
+    }
+
     /// The marks of the rules in this vocabulary, by name.
     fn find(library: &tokenizers::Tokenizer, rules: TextRules) -> Result<Marks, String> {
         let id = |names: &[&str]| {
@@ -238,6 +253,15 @@ impl Marks {
             }
         })
     }
+}
+
+/// The library's tokenizer from an unpacked `tokenizer.json`.
+fn parse(path: &Path, json: &[u8]) -> Result<tokenizers::Tokenizer, DataError> {
+    // The library panics on some damaged files; it holds nothing that outlives the call.
+    catch_unwind(|| tokenizers::Tokenizer::from_bytes(json))
+        .map_err(|_| "the library panicked".to_owned())
+        .and_then(|parsed| parsed.map_err(|error| error.to_string()))
+        .map_err(|what| problem(path, format!("not a tokenizer.json: {what}")))
 }
 
 /// Takes out of the file what the rules decide, and everything random.

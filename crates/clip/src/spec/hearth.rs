@@ -62,6 +62,9 @@ block! {
         /// (`{"captions": [..]}`, `{"caption": ".."}` or a plain list), which counts first. Validation takes the
         /// first one then. Not set is TAO's rule: the whole text is one caption.
         captions: Option<CaptionChoice>,
+        /// Probability that a training picture is mirrored, left to right. Not for captions that tell the sides
+        /// apart. SigLIP2 types train on unchanged pictures and ignore it.
+        flip: f64 = 0.0 => min(0.0), max(1.0), known_as(&["hflip", "horizontal_flip", "random_flip"]),
     }
 }
 

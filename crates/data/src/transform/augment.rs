@@ -8,8 +8,8 @@ use crate::resize::{Filter, Window, resize};
 /// Attempts at a crop of the drawn area and shape before the centre is taken.
 const TRIES: usize = 10;
 
-/// What training does to a picture at random; torchvision's `RandomResizedCrop`, `ColorJitter` and
-/// `RandomGrayscale` in this order.
+/// What training does to a picture at random; torchvision's `RandomResizedCrop`, `ColorJitter`,
+/// `RandomGrayscale` and `RandomHorizontalFlip` in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Augmentation {
     /// Area of the crop as a share of the picture, from and to.
@@ -22,6 +22,8 @@ pub struct Augmentation {
     pub colour_jitter: Option<ColourJitter>,
     /// Probability of turning the picture grey.
     pub grayscale: f64,
+    /// Probability of mirroring the picture, left to right.
+    pub flip: f64,
 }
 
 impl Default for Augmentation {
@@ -33,6 +35,7 @@ impl Default for Augmentation {
             filter: Filter::Bicubic,
             colour_jitter: None,
             grayscale: 0.0,
+            flip: 0.0,
         }
     }
 }
@@ -61,6 +64,8 @@ pub struct Drawn {
     pub colour: Vec<ColourOp>,
     /// Whether all colour goes at the end.
     pub grayscale: bool,
+    /// Whether left and right change places.
+    pub flip: bool,
 }
 
 impl Augmentation {
@@ -70,6 +75,7 @@ impl Augmentation {
             crop: self.draw_crop(&mut key.of("crop").rng(), width, height),
             colour: self.colour_jitter.map_or_else(Vec::new, |jitter| jitter.draw(key)),
             grayscale: key.of("grayscale").rng().chance(self.grayscale),
+            flip: key.of("flip").rng().chance(self.flip),
         }
     }
 
@@ -84,6 +90,9 @@ impl Augmentation {
         }
         if drawn.grayscale {
             colour::grayscale(&mut picture);
+        }
+        if drawn.flip {
+            picture.mirror();
         }
         picture
     }

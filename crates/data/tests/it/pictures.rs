@@ -195,7 +195,7 @@ fn apply(picture: &Picture, colour: Vec<ColourOp>, grayscale: bool) -> Picture {
             square.pixels[y * row..y * row + pixels.len()].copy_from_slice(pixels);
         }
         let crop = Window { left: 0, top: 0, width: side, height: side };
-        let drawn = Drawn { crop, colour: Vec::new(), grayscale };
+        let drawn = Drawn { crop, colour: Vec::new(), grayscale, flip: false };
         let grey = Augmentation::default().apply(&square, &drawn, side);
         return grey.crop(0, 0, picture.width, picture.height);
     }
@@ -209,7 +209,7 @@ fn crops_are_torchvisions() {
         let [left, top, width, height] =
             [0, 1, 2, 3].map(|i| case["crop"][i].as_u64().unwrap() as u32);
         let crop = Window { left, top, width, height };
-        let drawn = Drawn { crop, colour: Vec::new(), grayscale: false };
+        let drawn = Drawn { crop, colour: Vec::new(), grayscale: false, flip: false };
         Augmentation::default().apply(&source(case), &drawn, size(case, "size"))
     });
 }

@@ -121,6 +121,32 @@ fn threads_share_a_tokenizer() {
 }
 
 #[test]
+fn a_vocabulary_brings_its_own_rules() {
+    let any = recipe(TextRules::SigLip2, 16);
+    for (name, rules) in [
+        ("gemma_like.json", TextRules::SigLip2),
+        ("bpe_simple_vocab_16e6.txt.gz", TextRules::ClipBpe),
+        ("clip_pair", TextRules::ClipBpe),
+        ("bert", TextRules::BertStripSep),
+    ] {
+        let found = Tokenizer::load_with_own_rules(&small(name), any.clone()).unwrap();
+        assert_eq!(found.recipe(), &recipe(rules, 16), "{name}");
+        let named = Tokenizer::load(&small(name), recipe(rules, 16)).unwrap();
+        assert_eq!(found.encode("a red dog").unwrap(), named.encode("a red dog").unwrap());
+    }
+
+    let bare = json!({
+        "version": "1.0", "added_tokens": [],
+        "model": { "type": "WordLevel", "vocab": { "a": 0 }, "unk_token": "a" },
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, bare.to_string()).unwrap();
+    let error = Tokenizer::load_with_own_rules(&path, any).unwrap_err().to_string();
+    assert!(error.contains("found the marks of no known vocabulary, needed `<eos>`"), "{error}");
+}
+
+#[test]
 fn canonical_text() {
     assert_eq!(canonicalize_text("  A_red, (BIG) dog!  "), "a red big dog");
     assert_eq!(canonicalize_text("..."), "");

@@ -12,7 +12,7 @@ use hearth_weights::WeightsFile;
 
 use super::{
     session::{CACHE, run},
-    shapes::workspace,
+    shapes::{root, workspace},
 };
 
 pub(crate) const FINAL: &str = "train/model_epoch_002_step_00018.safetensors";
@@ -157,6 +157,29 @@ fn a_checkpoint_is_enough_to_evaluate_and_embed() {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("clip_latest.pth does not exist; reading"), "{stderr}");
+}
+
+#[test]
+fn a_built_in_model_takes_any_vocabulary_and_its_checkpoint_carries_it() {
+    let folder = workspace();
+    let folder = folder.path();
+    let spec = fs::read_to_string(folder.join("spec.yaml")).unwrap();
+    fs::write(folder.join("bare.yaml"), spec.split("hearth:").next().unwrap()).unwrap();
+    for (name, rules) in [("bert", "bert_strip_sep"), ("bpe_simple_vocab_16e6.txt.gz", "clip_bpe")]
+    {
+        let tokenizer = root().join("tests/golden/data/texts/small").join(name);
+        let tokenizer = format!("hearth.model.tokenizer={}", tokenizer.display());
+        let results = format!("results_dir={name}");
+        let short = "train.num_epochs=1";
+        let stdout = succeed(folder, &["-e", "spec.yaml", &tokenizer, &results, short]);
+        assert!(stdout.contains("checkpoint:"), "{stdout}");
+
+        let checkpoint = folder.join(name).join("train/clip_latest.safetensors");
+        let file = WeightsFile::open(&checkpoint).unwrap();
+        assert!(file.metadata()["hearth.recipe"].contains(rules), "{name}");
+        let checkpoint = format!("evaluate.checkpoint={}", checkpoint.display());
+        succeed(folder, &["clip", "evaluate", "-e", "bare.yaml", &checkpoint, &results]);
+    }
 }
 
 #[test]
