@@ -7,11 +7,12 @@ use std::{
 };
 
 use hearth_data::{
+    DataError,
     cache::Cache,
     captions::{Captions, PairSource},
     pairs::{Missing, Pair, Pairs, Reading, Source, read_pairs},
     random::Key,
-    shards::{Shard, ShardSource, is_shard},
+    shards::{Shard, ShardSource, is_address, is_shard},
     transform::{Augmentation, ColourJitter, ResizeMode},
     unreadable::Unreadable,
 };
@@ -39,7 +40,7 @@ pub(crate) fn training_data(
     let train = &spec.dataset.train;
     let captions = spec.hearth.dataset.train.captions;
     let sources = match train.kind {
-        TrainSource::Custom => train.datasets.iter().map(source).collect(),
+        TrainSource::Custom => train.datasets.iter().map(source).collect::<Result<_, _>>()?,
         TrainSource::Wds => vec![Source::Shards(shards(&train.wds))],
     };
     let (Pairs { pairs, shards, .. }, unreadable) =
@@ -86,7 +87,7 @@ pub(crate) fn validation_data(
         Some(_) => Captions::First,
         None => Captions::Whole,
     };
-    let sources: Vec<Source> = val.datasets.iter().map(source).collect();
+    let sources = val.datasets.iter().map(source).collect::<Result<Vec<Source>, _>>()?;
     let (Pairs { pairs, .. }, unreadable) = pairs(&sources, captions, spec, run)?;
     let dataset = dataset(pairs, unreadable, spec, setup);
     Ok(Some(EvalBatches::new(dataset, val.num_workers, val.batch_size)))
@@ -161,21 +162,43 @@ fn training_captions(choice: Option<CaptionChoice>) -> Captions {
     }
 }
 
-/// A folder of pictures, or a shard: an archive with no key beside it that is about folders.
-fn source(block: &PathBlock) -> Source {
+/// A folder of pictures, or a shard: an address, or an archive with no key beside it that is about
+/// folders.
+fn source(block: &PathBlock) -> Result<Source, DataError> {
     let image_dir = PathBuf::from(&block.image_dir);
-    let is_plain = block.caption_dir.is_none()
-        && block.image_list_file.is_none()
-        && block.caption_file_suffix == PathBlock::default().caption_file_suffix;
-    if is_plain && is_shard(&image_dir) && !image_dir.is_dir() {
-        return Source::Shards(ShardSource::One(image_dir));
+    let of_folders = [
+        ("caption_dir", block.caption_dir.is_some()),
+        ("image_list_file", block.image_list_file.is_some()),
+        (
+            "caption_file_suffix",
+            block.caption_file_suffix != PathBlock::default().caption_file_suffix,
+        ),
+    ];
+    let beside = of_folders.iter().find(|(_, is_set)| *is_set).map(|(key, _)| *key);
+    let shard = ShardSource::One(image_dir.clone());
+    match beside {
+        Some(key) if is_address(&block.image_dir) => {
+            return Err(DataError::Archive {
+                name: shard.shown(),
+                problem: format!(
+                    "found `{key}` beside the address of a shard, which holds its captions"
+                ),
+                hint: Some(format!(
+                    "take out `{key}`, or fetch the archive and name it by its path"
+                )),
+            });
+        }
+        None if is_address(&block.image_dir) || is_shard(&image_dir) && !image_dir.is_dir() => {
+            return Ok(Source::Shards(shard));
+        }
+        _ => {}
     }
-    Source::Folder(PairSource {
+    Ok(Source::Folder(PairSource {
         image_dir,
         image_list_file: block.image_list_file.as_ref().map(PathBuf::from),
         caption_dir: block.caption_dir.as_ref().map(PathBuf::from),
         caption_file_suffix: block.caption_file_suffix.clone(),
-    })
+    }))
 }
 
 fn shards(wds: &WdsSpec) -> ShardSource {
@@ -244,4 +267,30 @@ fn colour_jitter(values: &[f64]) -> Option<ColourJitter> {
     };
     let &[brightness, contrast, saturation, hue] = rest else { return None };
     Some(ColourJitter { probability, brightness, contrast, saturation, hue })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shards_and_are_refused_without_their_secrets() {
+        for (address, shown) in [
+            ("https://me:PASSWORD@h/a.tar?sig=TOKEN", "https://h/a.tar: "),
+            ("s3://KEY:SECRET@bucket/a", "s3://bucket/a: "),
+        ] {
+            let block = PathBlock { image_dir: address.to_owned(), ..PathBlock::default() };
+            let expected = Source::Shards(ShardSource::One(address.into()));
+            assert_eq!(source(&block).unwrap(), expected);
+            let text = Some("x".to_owned());
+            for block in [
+                PathBlock { caption_dir: text.clone(), ..block.clone() },
+                PathBlock { image_list_file: text.clone(), ..block.clone() },
+                PathBlock { caption_file_suffix: ".caption".to_owned(), ..block.clone() },
+            ] {
+                let error = source(&block).unwrap_err().to_string();
+                assert!(error.starts_with(&format!("{shown}found `")), "{error}");
+            }
+        }
+    }
 }

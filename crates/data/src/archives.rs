@@ -5,6 +5,7 @@ mod extract;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Cache, Stamp, Turn};
@@ -30,7 +31,9 @@ pub fn unpacked_folder(
     let folder = cache.folder("folders").map_err(|problem| Cache::needed(&what, problem))?;
     let place = folder.join(cache::key_with(archive, stamp));
     if !place.is_dir() {
-        let work = |_: &(), meter: &Meter| extract::extract(archive, &place, meter);
+        let name = archive.display().to_string();
+        let work =
+            |_: &(), meter: &Meter| guarded(&name, || extract::extract(archive, &place, meter));
         in_parallel(&what, &[()], watch, work)?.into_iter().collect::<Result<(), _>>()?;
     }
     let name = archive.file_name().unwrap_or_default().to_string_lossy();
@@ -66,17 +69,29 @@ pub(crate) fn tar(shard: &Path, cache: &Cache, meter: &Meter) -> Result<PathBuf,
     let refused = |problem: io::Error| refused(&shard.display().to_string(), problem.into());
     let needed = |problem| Cache::needed(&format!("unpacking {}", shard.display()), problem);
     let place = tar_place(shard, cache).map_err(needed)?;
-    let _turn = Turn::wait(&place).map_err(needed)?;
+    let turn = Turn::wait(&place, meter).map_err(needed)?;
     if place.is_file() {
         return Ok(place);
     }
-    let temporary = cache::temporary(&place);
-    let unpacked = unpack(shard, &temporary, meter).and_then(|()| fs::rename(&temporary, &place));
+    let temporary = turn.temporary();
+    let unpacked = unpack(shard, temporary, meter).and_then(|()| fs::rename(temporary, &place));
     if let Err(problem) = unpacked {
-        let _ = fs::remove_file(&temporary);
+        let _ = fs::remove_file(temporary);
         return Err(refused(problem));
     }
     Ok(place)
+}
+
+/// Work on an archive. What reads it is in part other people's code, fed with whatever lies on disk:
+/// a panic in it is an error with the archive's name.
+pub(crate) fn guarded<T>(
+    name: &str,
+    work: impl FnOnce() -> Result<T, DataError>,
+) -> Result<T, DataError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let problem = "damaged: what reads it panicked".to_owned();
+        Err(DataError::Archive { name: name.to_owned(), problem, hint: None })
+    })
 }
 
 /// The error for an archive that cannot be used.
@@ -116,4 +131,17 @@ fn unpack(shard: &Path, to: &Path, meter: &Meter) -> io::Result<()> {
         }
     }
     output.into_inner()?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_with_the_name_of_the_archive() {
+        let empty: &[u8] = &[];
+        let error = guarded("a.tar", || Ok(empty[empty.len()])).unwrap_err();
+        assert_eq!(error.to_string(), "a.tar: damaged: what reads it panicked");
+        assert_eq!(guarded("a.tar", || Ok(1)).unwrap(), 1);
+    }
 }

@@ -2,14 +2,20 @@
 //! deleted at any time, and nothing of it lies beside the user's data.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 
 use crate::error::DataError;
+use crate::work::Meter;
+
+/// How often another process's lock is tried.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Where the folder is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,22 +120,40 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub(crate) struct Turn {
     _file: File,
+    temporary: PathBuf,
 }
 
 impl Turn {
-    /// Waits for its turn to make `path`.
-    pub(crate) fn wait(path: &Path) -> io::Result<Turn> {
+    /// Waits for its turn to make `path`; an error where the work is to stop.
+    pub(crate) fn wait(path: &Path, meter: &Meter) -> io::Result<Turn> {
         let file = File::create(beside(path, "lock"))?;
-        // Without locks (some network file systems) two processes may do the same work twice: both
-        // results are complete before they get their name.
-        let _ = file.lock();
-        Ok(Turn { _file: file })
+        let temporary = loop {
+            match file.try_lock() {
+                // The one name, so that what a killed process left is replaced.
+                Ok(()) => break beside(path, "tmp"),
+                Err(TryLockError::WouldBlock) => {
+                    meter.add(0)?;
+                    thread::sleep(GLANCE);
+                }
+                // Without locks (some network file systems) two processes may do the same work
+                // twice, each under a name of its own: a result is complete before it gets `path`.
+                Err(TryLockError::Error(_)) => break own_temporary(path),
+            }
+        };
+        Ok(Turn { _file: file, temporary })
+    }
+
+    /// The name under which `path` is made.
+    pub(crate) fn temporary(&self) -> &Path {
+        &self.temporary
     }
 }
 
-/// The name under which `path` is made.
-pub(crate) fn temporary(path: &Path) -> PathBuf {
-    beside(path, "tmp")
+/// A name that no other process or thread writes to.
+fn own_temporary(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    beside(path, &format!("{}-{count}.tmp", std::process::id()))
 }
 
 fn beside(path: &Path, extension: &str) -> PathBuf {
@@ -141,8 +165,8 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
 
 /// Replaces a file of the cache, or leaves the old one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Two processes may write the same index at once: each has a name of its own.
-    let temporary = beside(path, &format!("{}.tmp", std::process::id()));
+    // The same index may be written twice at once.
+    let temporary = own_temporary(path);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;

@@ -21,8 +21,8 @@ use crate::text;
 
 pub use wording::Captions;
 
-/// Largest caption file; text of this length is no caption.
-const LARGEST_CAPTION: u64 = 1 << 20;
+/// Largest caption file or member; text of this length is no caption.
+pub(crate) const LARGEST_CAPTION: u64 = 1 << 20;
 
 /// One image/caption folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

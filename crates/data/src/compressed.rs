@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -75,7 +76,9 @@ struct Limited<R> {
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.output.read(buffer)?;
+        // Other people's code, fed with whatever lies on disk. Nobody reads on after an error.
+        let read = catch_unwind(AssertUnwindSafe(|| self.output.read(buffer)))
+            .unwrap_or_else(|_| Err(io::Error::other("damaged: the decompressor panicked")))?;
         self.read += read as u64;
         let Expansion { bytes, ratio } = self.expansion;
         if self.read > bytes {
@@ -138,4 +141,23 @@ impl<R: BufRead> ZstdFrames<R> {
 
 fn zstd_problem(error: FrameDecoderError) -> io::Error {
     io::Error::other(format!("damaged or truncated zstd: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_a_decompressor_is_an_error() {
+        struct Panics(Vec<u8>);
+        impl Read for Panics {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                Ok(usize::from(self.0[buffer.len()]))
+            }
+        }
+        let output = Panics(Vec::new());
+        let mut reader = Limited { output, size: 1, read: 0, expansion: Expansion::default() };
+        let error = reader.read(&mut [0; 9]).unwrap_err();
+        assert_eq!(error.to_string(), "damaged: the decompressor panicked");
+    }
 }

@@ -17,22 +17,24 @@ mod remote;
 mod shard;
 
 use std::fs::File;
-use std::path::Path;
+use std::iter::repeat_n;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use names::{ShardSource, is_shard};
+pub use names::{ShardSource, is_address, is_shard};
 pub use shard::{Shard, Which};
 
 use index::Index;
 use names::ShardName;
-use problems::{Flaw, Flaws};
+use problems::{Flaw, Flaws, Unusable};
 #[cfg(feature = "s3")]
 use remote::fetched;
 
 use crate::archives;
 use crate::cache::{Cache, Stamp};
-use crate::error::{DataError, NAMED, NothingFound};
-use crate::pairs::{Caption, Found, Pair, Pairs, Place, Reading};
+use crate::captions;
+use crate::error::{DataError, NothingFound};
+use crate::pairs::{Caption, Found, Missing, Pair, Pairs, Place, Reading};
 use crate::tarball::{Seeking, TarProblem};
 use crate::work::{Meter, Unwatched, in_parallel};
 
@@ -41,18 +43,15 @@ const STAY_OPEN: usize = 256;
 
 /// The pairs of the shards of a source.
 pub(crate) fn read_source(source: &ShardSource, reading: &Reading<'_>) -> Result<Found, DataError> {
-    let names = source.names()?;
+    let (names, place) = (source.names()?, source.shown());
     if names.is_empty() {
         let found = match source {
-            ShardSource::List { list, .. } => {
-                format!("`{}`: the list holds no name", list.display())
-            }
-            _ => format!("`{}`: no shards (*.tar, *.tar.gz, *.tar.zst)", source.place().display()),
+            ShardSource::List { .. } => format!("`{place}`: the list holds no name"),
+            _ => format!("`{place}`: no shards (*.tar, *.tar.gz, *.tar.zst)"),
         };
         return Ok(Err(NothingFound { found, hints: Vec::new() }));
     }
     let (shards, mut warnings) = open(source, &names, reading)?;
-    let place = source.place().display().to_string();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let name = twice[0].shown();
         warnings
@@ -60,10 +59,11 @@ pub(crate) fn read_source(source: &ShardSource, reading: &Reading<'_>) -> Result
     }
     let mut flaws = Flaws::default();
     shards.iter().for_each(|shard| flaws.merge(shard.name(), shard.flaws()));
+    let left_out = left_out(&mut flaws, &place, reading.missing)?;
     warnings.extend(flaws.lines(&place));
     let empty: Vec<&str> =
         shards.iter().filter(|shard| shard.is_empty()).map(|shard| shard.name()).collect();
-    if empty.len() == shards.len() {
+    if empty.len() == shards.len() && left_out.is_empty() {
         return Ok(Err(no_samples(&place, &shards, &flaws)));
     }
     if let Some(first) = empty.first() {
@@ -80,7 +80,29 @@ pub(crate) fn read_source(source: &ShardSource, reading: &Reading<'_>) -> Result
             }));
         }
     }
-    Ok(Ok(Pairs { pairs, shards, warnings, left_out: Vec::new() }))
+    Ok(Ok(Pairs { pairs, shards, warnings, left_out }))
+}
+
+/// Samples whose captions or pictures are there and cannot be used: all in one error, or a reason for
+/// each where they may be left out.
+fn left_out(flaws: &mut Flaws, place: &str, missing: Missing) -> Result<Vec<String>, DataError> {
+    let (mut errors, mut reasons) = (Vec::new(), Vec::new());
+    for Unusable { what, why, named, count } in flaws.take_unusable() {
+        match missing {
+            Missing::IsAnError => errors.push(DataError::Entries {
+                path: PathBuf::from(place),
+                what,
+                problems: named,
+                total: count,
+            }),
+            Missing::IsLeftOut => {
+                let rest = count.saturating_sub(named.len());
+                reasons.extend(named.into_iter().map(|name| format!("{name}: {why}")));
+                reasons.extend(repeat_n(format!("{place}: another sample: {why}"), rest));
+            }
+        }
+    }
+    DataError::from_many(errors).map_or(Ok(reasons), Err)
 }
 
 fn no_samples(place: &str, shards: &[Arc<Shard>], flaws: &Flaws) -> NothingFound {
@@ -122,7 +144,9 @@ fn open(
         .collect();
     let mut indexed = Vec::new();
     if !missing.is_empty() {
-        let index = |name: &&ShardName, meter: &Meter| indexed_shard(name, cache, meter);
+        let index = |name: &&ShardName, meter: &Meter| {
+            archives::guarded(&name.shown(), || indexed_shard(name, cache, meter))
+        };
         indexed = in_parallel("indexing shards", &missing, reading.watch, index)?;
     }
     let mut indexed = indexed.into_iter();
@@ -147,9 +171,8 @@ fn open(
         }
     }
     if !problems.is_empty() {
-        let (total, path) = (problems.len(), source.place().to_owned());
-        problems.truncate(NAMED);
-        return Err(DataError::Entries { path, what: "shards cannot be read", problems, total });
+        let path = PathBuf::from(source.shown());
+        return Err(captions::entries(&path, "shards cannot be read", problems));
     }
     let warnings = not_kept.first().map(|problem| {
         let count = not_kept.len();
@@ -197,7 +220,7 @@ fn build(file: &Path, meter: &Meter) -> Result<Index, TarProblem> {
 
 /// The answer of a build that has no client.
 #[cfg(not(feature = "s3"))]
-fn fetched(_: &str, name: &str, _: &Cache, _: &Meter) -> Result<std::path::PathBuf, DataError> {
+fn fetched(_: &str, name: &str, _: &Cache, _: &Meter) -> Result<PathBuf, DataError> {
     Err(DataError::Archive {
         name: name.to_owned(),
         problem: "this build reads no addresses, build it with `cargo build --release -p trainer \

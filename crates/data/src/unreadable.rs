@@ -41,7 +41,12 @@ impl Unreadable {
         unlisted: Vec<String>,
     ) -> Result<Unreadable, DataError> {
         let total = listed + unlisted.len();
-        let news = unlisted.iter().map(|reason| left_out(reason)).collect();
+        // Those that nobody named have one reason for all.
+        let same = unlisted.chunk_by(|a, b| a == b).map(|same| match same.len() {
+            1 => left_out(&same[0]),
+            count => left_out(&format!("{} ({count} times)", same[0])),
+        });
+        let news = same.collect();
         let known = Known { tolerance, total, unlisted, found: BTreeMap::new(), news };
         known.check()?;
         Ok(Unreadable(Arc::new(Mutex::new(known))))

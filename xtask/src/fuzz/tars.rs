@@ -1,19 +1,30 @@
-//! Tar shards as a target: archives that are nearly right, with checksums that are.
+//! Tar shards and archives of folders as a target: nearly right, with checksums that are, plain and
+//! compressed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::Result;
+use flate2::{Compression, write::GzEncoder};
+use hearth_data::archives::unpacked_folder;
 use hearth_data::cache::Cache;
 use hearth_data::captions::Captions;
 use hearth_data::pairs::{Missing, Reading, Source, read_pairs};
 use hearth_data::random::Key;
 use hearth_data::shards::ShardSource;
 use hearth_data::work::Unwatched;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::{Builder, EntryType, Header};
 
+use super::scratch;
+
 const BLOCK: usize = 512;
+
+/// Most bytes that something of a compressed archive can have: far more than its mutants hold, far less
+/// than the memory of a run.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// Words of names, captions and headers.
 pub(super) const WORDS: &[&str] = &[
@@ -49,6 +60,14 @@ pub(super) fn seeds() -> Result<Vec<Vec<u8>>> {
     append(&mut extended, EntryType::Symlink, "ä/b.txt", "")?;
     seeds.push(extended.into_inner()?);
     seeds.push(vec![0; 2 * BLOCK]);
+    let folders = [("x/train/images/1.jpg", "J"), ("x/val/images/1.jpg", "K"), ("s/3.jpg", "L")];
+    seeds.push(archive(&folders)?);
+    for tar in seeds.clone() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+        gzip.write_all(&tar)?;
+        seeds.push(gzip.finish()?);
+        seeds.push(compress_to_vec(&tar[..], CompressionLevel::Fastest));
+    }
     Ok(seeds)
 }
 
@@ -77,20 +96,21 @@ pub(super) fn repair(bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads a shard: what is found lies in it, and there is never more than it can hold.
+/// Reads a shard and unpacks it as a folder: what is found lies in it, and nothing leaves the cache.
 pub(super) fn read(input: &[u8]) {
-    let path = scratch();
-    fs::write(path, input).expect("a scratch file can be written");
-    let source = [Source::Shards(ShardSource::One(path.to_owned()))];
-    let cache = Cache::at(&path.join("none"));
+    let folder = scratch();
+    let (path, root) = (folder.join("s.tar"), folder.join("cache"));
+    fs::write(&path, input).expect("a scratch file can be written");
+    let source = [Source::Shards(ShardSource::One(path.clone()))];
+    let cache = Cache::at(&root);
     for captions in [Captions::Whole, Captions::All] {
         let reading =
             Reading { captions, cache: &cache, missing: Missing::IsAnError, watch: &Unwatched };
         match read_pairs(&source, &reading) {
             Ok(pairs) => {
-                assert!(pairs.pairs.len() <= input.len());
+                assert!(is_compressed(input) || pairs.pairs.len() <= input.len());
                 for pair in &pairs.pairs {
-                    let image = pair.image.read(input.len() as u64).expect("it lies in the shard");
+                    let image = pair.image.read(MOST_BYTES).expect("it lies in the shard");
                     assert!(!image.is_empty());
                     let caption = pair.caption.text(&Key::new(0)).expect("it lies in the shard");
                     assert!(!caption.is_empty());
@@ -99,12 +119,22 @@ pub(super) fn read(input: &[u8]) {
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
+    match unpacked_folder(&path, &cache, &Unwatched) {
+        Ok(unpacked) => assert!(unpacked.starts_with(&root)),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    fs::remove_dir_all(&root).expect("a cache can be deleted at any time");
+    let left = fs::read_dir(folder).expect("the scratch folder is there").count();
+    assert_eq!(left, 1, "the archive only");
 }
 
-/// A file that every input is written to.
-fn scratch() -> &'static Path {
-    static FILE: OnceLock<PathBuf> = OnceLock::new();
-    FILE.get_or_init(|| {
-        std::env::temp_dir().join(format!("hearth-fuzz-tars-{}.tar", std::process::id()))
-    })
+/// By the first byte of gzip or zstd.
+fn is_compressed(input: &[u8]) -> bool {
+    matches!(input.first(), Some(0x1F | 0x28 | 0x50..=0x5F))
+}
+
+/// A folder for the archive of every input, and the cache.
+fn scratch() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| scratch::folder("tars"))
 }

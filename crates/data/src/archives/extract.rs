@@ -1,7 +1,7 @@
 //! Unpacking an archive into a folder that appears only when it is complete. No member gets out of it.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::refused;
@@ -20,17 +20,17 @@ const LONGEST_PART: usize = 255;
 /// Unpacks `archive` as the folder `place`.
 pub(super) fn extract(archive: &Path, place: &Path, meter: &Meter) -> Result<(), DataError> {
     let needed = |problem| Cache::needed(&format!("unpacking {}", archive.display()), problem);
-    let _turn = Turn::wait(place).map_err(needed)?;
+    let turn = Turn::wait(place, meter).map_err(needed)?;
     if place.is_dir() {
         return Ok(());
     }
-    let temporary = cache::temporary(place);
-    let unpacked = into_temporary(archive, &temporary, meter).and_then(|()| {
-        cache::sync_folder(&temporary)?;
-        Ok(fs::rename(&temporary, place)?)
+    let temporary = turn.temporary();
+    let unpacked = into_temporary(archive, temporary, meter).and_then(|()| {
+        cache::sync_folder(temporary)?;
+        Ok(fs::rename(temporary, place)?)
     });
     unpacked.map_err(|problem| {
-        let _ = fs::remove_dir_all(&temporary);
+        let _ = fs::remove_dir_all(temporary);
         refused(&archive.display().to_string(), problem)
     })
 }
@@ -83,14 +83,20 @@ fn into_folder(
             continue;
         }
         let target: PathBuf = folder.iter().chain(kept.iter().map(AsRef::as_ref)).collect();
+        let taken = |problem: io::Error| match problem.kind() {
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory | ErrorKind::IsADirectory => {
+                refused("has, unpacked, the name of an earlier one")
+            }
+            _ => problem.into(),
+        };
         match member.kind {
-            MemberKind::Folder => fs::create_dir_all(&target)?,
+            MemberKind::Folder => fs::create_dir_all(&target).map_err(taken)?,
             MemberKind::Other(kind) => return Err(refused(&format!("is {kind}, needed a file"))),
             MemberKind::File => {
                 if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent)?;
+                    fs::create_dir_all(parent).map_err(taken)?;
                 }
-                let mut file = File::create(&target)?;
+                let mut file = File::create_new(&target).map_err(taken)?;
                 members.copy_content(member.size, |bytes| {
                     meter.add(bytes.len() as u64)?;
                     file.write_all(bytes)

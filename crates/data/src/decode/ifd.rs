@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Most numbers of one tag: the parts of the largest picture are fewer.
+const MOST_NUMBERS: usize = 1 << 20;
+
 /// One directory. Everything in it is checked when it is read: sizes and offsets are the file's word only.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Directory<'a> {
@@ -46,14 +49,24 @@ impl<'a> Directory<'a> {
 
     /// The first of a tag's whole numbers.
     pub(super) fn number(&self, tag: u16) -> Option<u64> {
-        self.numbers(tag)?.first().copied()
+        let (value, size) = self.whole(tag)?;
+        if value.count > 0 { self.read(value.place.start, size) } else { None }
     }
 
-    /// A tag's whole numbers; `None` where the tag is not there or holds something else.
+    /// A tag's whole numbers; `None` where the tag is not there, holds something else or too many.
     pub(super) fn numbers(&self, tag: u16) -> Option<Vec<u64>> {
-        let value = self.value(tag)?;
-        let size = size_of_kind(value.kind).filter(|_| value.kind != UNDEFINED)?;
+        let (value, size) = self.whole(tag)?;
+        if value.count > MOST_NUMBERS {
+            return None;
+        }
         (0..value.count).map(|i| self.read(value.place.start + i * size, size)).collect()
+    }
+
+    /// The value of a tag that holds whole numbers, and the bytes of each.
+    fn whole(&self, tag: u16) -> Option<(Value, usize)> {
+        let value = self.value(tag).filter(|value| value.kind != UNDEFINED)?;
+        let size = size_of_kind(value.kind)?;
+        Some((value, size))
     }
 
     /// A tag's bytes, as they stand.
@@ -128,5 +141,31 @@ fn size_of_kind(kind: u64) -> Option<usize> {
         4 | 13 => Some(4),
         16 | 18 => Some(8),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of one tag of bytes, all sevens, behind it.
+    fn sevens(count: usize) -> Vec<u8> {
+        let mut bytes = b"II\x2A\0\x08\0\0\0\x01\0\x52\x01\x01\0".to_vec();
+        bytes.extend((count as u32).to_le_bytes());
+        bytes.extend([22, 0, 0, 0]);
+        bytes.resize(22 + count, 7);
+        bytes
+    }
+
+    #[test]
+    fn a_tag_gives_no_more_numbers_than_a_picture_can_need() {
+        for (count, expected) in
+            [(5, Some(5)), (MOST_NUMBERS, Some(1 << 20)), (MOST_NUMBERS + 1, None)]
+        {
+            let bytes = sevens(count);
+            let directory = Directory::first(&bytes).unwrap();
+            assert_eq!(directory.numbers(338).map(|numbers| numbers.len()), expected);
+            assert_eq!(directory.number(338), Some(7));
+        }
     }
 }

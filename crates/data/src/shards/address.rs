@@ -32,9 +32,9 @@ impl Address {
     /// `s3://[key:secret@]bucket/path[?endpoint=..][&region=..]`.
     pub(super) fn parse(text: &str) -> Result<Address, String> {
         let (scheme, rest) = text.split_once("://").ok_or("found no `://` in the address")?;
-        match scheme {
+        match scheme.to_ascii_lowercase().as_str() {
             "s3" => s3(rest),
-            _ => web(scheme, rest),
+            scheme => web(scheme, rest),
         }
     }
 

@@ -1,13 +1,65 @@
 //! Names with braces, as shells expand them: `a-{0000..0009}.tar`, `{train,extra}-{0..2}.tar`.
 
-/// Most names that one line may stand for.
+/// Longest line: paths are not longer.
+const LONGEST_LINE: usize = 4096;
+
+/// Most names that the lines of a list may stand for.
 const MOST: usize = 1_000_000;
+
+/// Memory that may be taken on the way to the names of a list.
+const MOST_BYTES: usize = 512 << 20;
 
 /// Deepest nesting of braces.
 const DEEPEST: usize = 16;
 
-/// All names that a text stands for, in order. Braces that are no list and no range stay.
-pub(crate) fn expand(text: &str) -> Result<Vec<String>, String> {
+/// What the lines of a list may still take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    names: usize,
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { names: MOST, bytes: MOST_BYTES }
+    }
+}
+
+impl Room {
+    /// Refuses more names than there is room for.
+    fn check(&self, names: usize) -> Result<(), String> {
+        match names <= self.names {
+            true => Ok(()),
+            false => Err(format!("stands{} for more than {MOST} names", self.before())),
+        }
+    }
+
+    /// Takes room for so many names, of so many bytes together, before they are made.
+    fn take(&mut self, names: usize, bytes: usize) -> Result<(), String> {
+        self.check(names)?;
+        let bytes = names.saturating_mul(size_of::<String>()).saturating_add(bytes);
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes = left;
+                Ok(())
+            }
+            None => {
+                let before = self.before();
+                Err(format!("stands{before} for names of more than {MOST_BYTES} bytes"))
+            }
+        }
+    }
+
+    fn before(&self) -> &'static str {
+        if self.names < MOST { ", with the lines before it," } else { "" }
+    }
+}
+
+/// All names that a line stands for, in order. Braces that are no list and no range stay.
+pub(crate) fn expand(text: &str, room: &mut Room) -> Result<Vec<String>, String> {
+    if text.len() > LONGEST_LINE {
+        return Err(format!("has {} bytes, at most {LONGEST_LINE} are read", text.len()));
+    }
     let (mut depth, mut deepest) = (0usize, 0);
     for letter in text.bytes() {
         match letter {
@@ -20,42 +72,51 @@ pub(crate) fn expand(text: &str) -> Result<Vec<String>, String> {
     if deepest > DEEPEST {
         return Err(format!("has braces nested {deepest} deep, needed at most {DEEPEST}"));
     }
-    expand_nested(text)
+    let names = expand_nested(text, room)?;
+    room.check(names.len())?;
+    room.names -= names.len();
+    Ok(names)
 }
 
-fn expand_nested(text: &str) -> Result<Vec<String>, String> {
+fn expand_nested(text: &str, room: &mut Room) -> Result<Vec<String>, String> {
     let mut names = vec![String::new()];
     let mut rest = text;
     while let Some((before, inside, after)) = first_group(rest) {
-        let parts = match range(inside)? {
+        let parts = match range(inside, room)? {
             Some(range) => range,
             None => match choices(inside) {
                 Some(choices) => {
                     let mut all = Vec::new();
                     for choice in choices {
-                        all.extend(expand_nested(choice)?);
-                        check_count(all.len())?;
+                        all.extend(expand_nested(choice, room)?);
+                        room.check(all.len())?;
                     }
                     all
                 }
                 None => {
-                    expand_nested(inside)?.iter().map(|inside| format!("{{{inside}}}")).collect()
+                    let parts = expand_nested(inside, room)?;
+                    room.take(parts.len(), bytes(&parts) + 2 * parts.len())?;
+                    parts.iter().map(|inside| format!("{{{inside}}}")).collect()
                 }
             },
         };
-        check_count(names.len().saturating_mul(parts.len()))?;
+        let each = bytes(&names).saturating_add(names.len() * before.len());
+        let joined = each.saturating_mul(parts.len());
+        let joined = joined.saturating_add(bytes(&parts).saturating_mul(names.len()));
+        room.take(names.len().saturating_mul(parts.len()), joined)?;
         let join = |name: &String| {
             parts.iter().map(move |part| format!("{name}{before}{part}")).collect::<Vec<_>>()
         };
         names = names.iter().flat_map(join).collect();
         rest = after;
     }
+    room.take(names.len(), bytes(&names).saturating_add(names.len() * rest.len()))?;
     names.iter_mut().for_each(|name| name.push_str(rest));
     Ok(names)
 }
 
-fn check_count(count: usize) -> Result<(), String> {
-    if count > MOST { Err(format!("stands for more than {MOST} names")) } else { Ok(()) }
+fn bytes(names: &[String]) -> usize {
+    names.iter().map(String::len).sum()
 }
 
 /// The first brace that is closed: what is before it, in it and behind it.
@@ -101,7 +162,7 @@ fn choices(inside: &str) -> Option<Vec<&str>> {
 }
 
 /// `0000..0009`, `9..0`, `0..10..2`, `a..e`; `None` for anything else.
-fn range(inside: &str) -> Result<Option<Vec<String>>, String> {
+fn range(inside: &str, room: &mut Room) -> Result<Option<Vec<String>>, String> {
     let parts: Vec<&str> = inside.split("..").collect();
     let (first, last, step) = match parts[..] {
         [first, last] => (first, last, 1),
@@ -119,7 +180,9 @@ fn range(inside: &str) -> Result<Option<Vec<String>>, String> {
         },
     };
     let count = (from.abs_diff(to) / step).saturating_add(1);
-    check_count(usize::try_from(count).unwrap_or(usize::MAX))?;
+    let count_as_size = usize::try_from(count).unwrap_or(usize::MAX);
+    // Digits of any number of 64 bits, or as many as were asked for.
+    room.take(count_as_size, count_as_size.saturating_mul(width.unwrap_or(1).max(20)))?;
     let value = |i: u64| {
         let offset = (i * step) as i64;
         if from <= to { from.wrapping_add(offset) } else { from.wrapping_sub(offset) }
@@ -179,7 +242,8 @@ mod tests {
             ),
             ("ä-{1,2}-ö", "ä-1-ö ä-2-ö"),
         ] {
-            assert_eq!(expand(text).unwrap().join(" "), expected, "{text}");
+            let names = expand(text, &mut Room::default()).unwrap();
+            assert_eq!(names.join(" "), expected, "{text}");
         }
     }
 
@@ -190,8 +254,12 @@ mod tests {
             "{1..1000}{1..1000}{1..1000}",
             "{-9223372036854775808..9223372036854775807}",
             &"{a,".repeat(40),
+            &format!("{{0..999999}}{}", "x".repeat(4000)),
+            &format!("{{0..99999}}{{{}0..1}}", "0".repeat(4000)),
+            &format!("{{0{}..999999}}", "0".repeat(4000)),
+            &"{0..9}".repeat(100),
         ] {
-            let problem = expand(text).unwrap_err();
+            let problem = expand(text, &mut Room::default()).unwrap_err();
             assert!(problem.contains("more than") || problem.contains("nested"), "{problem}");
         }
     }

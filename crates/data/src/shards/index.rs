@@ -7,13 +7,11 @@ use sha2::{Digest, Sha256};
 
 use super::problems::{Flaw, Flaws};
 use crate::cache::hex;
+use crate::captions::LARGEST_CAPTION;
 use crate::captions::wording::{self, Unusable};
 use crate::decode::Limits;
 use crate::tarball::{Input, Member, MemberKind, Members, TarProblem};
 use crate::work::Meter;
-
-/// Largest caption; text of this length is no caption.
-pub(crate) const LARGEST_CAPTION: u64 = 1 << 20;
 
 /// Extensions of pictures, the preferred first.
 const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
@@ -229,6 +227,9 @@ impl Builder {
             self.index.flaws.add(flaw, name());
             return;
         };
+        if let Some(Flaw::BrokenCaption | Flaw::Size) = group.flaw {
+            self.index.flaws.add(Flaw::Unused, format!("`{}`", self.key));
+        }
         if !self.keys.insert(self.key.as_str().into()) {
             self.index.flaws.add(Flaw::KeyTwice, format!("`{}`", self.key));
         }

@@ -14,7 +14,7 @@ use super::index::Index;
 use crate::cache::{self, Cache, Stamp, hex};
 
 /// Changes when the content of an index does.
-const VERSION: &str = "hearth shard index 1";
+const VERSION: &str = "hearth shard index 2";
 
 #[derive(Serialize, Deserialize)]
 struct Kept<I> {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::braces;
-use crate::error::{DataError, NAMED};
+use super::braces::{self, Room};
+use crate::captions;
+use crate::error::DataError;
 use crate::folder;
 use crate::text;
 
@@ -36,12 +37,12 @@ pub(crate) enum ShardName {
 }
 
 impl ShardSource {
-    /// The list or the folder, for messages.
-    pub(crate) fn place(&self) -> &Path {
+    /// The list, the folder or the shard for messages: without secrets.
+    pub fn shown(&self) -> String {
         match self {
-            ShardSource::List { list, .. } => list,
-            ShardSource::Below(folder) => folder,
-            ShardSource::One(path) => path,
+            ShardSource::List { list, .. } => list.display().to_string(),
+            ShardSource::Below(folder) => folder.display().to_string(),
+            ShardSource::One(path) => ShardName::new(path.display().to_string()).shown(),
         }
     }
 
@@ -62,7 +63,7 @@ impl ShardSource {
 
 impl ShardName {
     fn new(text: String) -> ShardName {
-        if is_remote(&text) { ShardName::Remote(text) } else { ShardName::Local(text.into()) }
+        if is_address(&text) { ShardName::Remote(text) } else { ShardName::Local(text.into()) }
     }
 
     /// Names are sorted as text, as TAO sorts them.
@@ -88,8 +89,12 @@ pub fn is_shard(path: &Path) -> bool {
     !name.starts_with('.') && ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-fn is_remote(name: &str) -> bool {
-    ["s3://", "http://", "https://"].iter().any(|scheme| name.starts_with(scheme))
+/// True for what lies on S3 or a web server, by the scheme in front. It may hold a secret.
+pub fn is_address(name: &str) -> bool {
+    let is_known = |scheme: &str| {
+        ["s3", "http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    };
+    name.split_once("://").is_some_and(|(scheme, _)| is_known(scheme))
 }
 
 /// `s3://key:secret@bucket/a.tar?endpoint=..` is shown as `s3://bucket/a.tar`.
@@ -103,13 +108,13 @@ fn without_secret(address: &str) -> String {
 fn listed(list: &Path, root: Option<&str>) -> Result<Vec<ShardName>, DataError> {
     let text = text::read(list)?;
     let beside = list.parent().unwrap_or(Path::new(""));
-    let (mut names, mut problems) = (Vec::new(), Vec::new());
+    let (mut names, mut problems, mut room) = (Vec::new(), Vec::new(), Room::default());
     for (number, line) in text.lines().enumerate() {
         let line = text::strip(line);
         if line.is_empty() {
             continue;
         }
-        match braces::expand(line) {
+        match braces::expand(line, &mut room) {
             Ok(expanded) => {
                 names.extend(expanded.into_iter().map(|name| joined(root, beside, name)));
             }
@@ -119,21 +124,18 @@ fn listed(list: &Path, root: Option<&str>) -> Result<Vec<ShardName>, DataError> 
     if problems.is_empty() {
         return Ok(names);
     }
-    let total = problems.len();
-    problems.truncate(NAMED);
-    let what = "lines cannot be used";
-    Err(DataError::Entries { path: list.to_owned(), what, problems, total })
+    Err(captions::entries(list, "lines cannot be used", problems))
 }
 
 /// A name of the list behind its prefix. Absolute paths and addresses stay as they are; TAO's way of
 /// joining would destroy the `//` of an address.
 fn joined(root: Option<&str>, beside: &Path, name: String) -> ShardName {
-    if is_remote(&name) || Path::new(&name).is_absolute() {
+    if is_address(&name) || Path::new(&name).is_absolute() {
         return ShardName::new(name);
     }
     match root {
         None => ShardName::Local(beside.join(name)),
-        Some(root) if is_remote(root) => {
+        Some(root) if is_address(root) => {
             let (address, query) = root.split_once('?').unwrap_or((root, ""));
             let query = if query.is_empty() { String::new() } else { format!("?{query}") };
             ShardName::Remote(format!("{}/{name}{query}", address.trim_end_matches('/')))
@@ -151,9 +153,12 @@ mod tests {
         for (address, shown) in [
             ("s3://KEY:SEC/RET@bucket/a.tar?endpoint=http://x&token=T", "s3://bucket/a.tar"),
             ("https://user:pass@host/a.tar?sig=T", "https://host/a.tar"),
+            ("S3://KEY:SECRET@bucket/a.tar", "S3://bucket/a.tar"),
             ("s3://bucket/a@b.tar", "s3://b.tar"),
+            ("folder/a.tar", "folder/a.tar"),
         ] {
             assert_eq!(ShardName::new(address.to_owned()).shown(), shown);
+            assert_eq!(ShardSource::One(address.into()).shown(), shown);
         }
     }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How many of a kind are named.
-const NAMED: usize = 3;
+use crate::error::NAMED;
+
+/// How many of a kind a warning names.
+const NAMED_IN_A_WARNING: usize = 3;
 
 /// A way in which a member or a sample is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -15,6 +17,8 @@ pub(crate) enum Flaw {
     EmptyCaption,
     BrokenCaption,
     Size,
+    /// A sample is there; something that might have counted more, or besides, is not.
+    Unused,
     Kind,
     MemberTwice,
     KeyTwice,
@@ -31,10 +35,9 @@ impl Flaw {
             }
             Flaw::NoCaption => "samples have no caption (*.txt, *.text, *.json) and are left out",
             Flaw::EmptyCaption => "samples have an empty caption and are left out",
-            Flaw::BrokenCaption => "captions cannot be read and are left out",
-            Flaw::Size => {
-                "samples have a picture or caption of an impossible size and are left out"
-            }
+            Flaw::BrokenCaption => "captions cannot be read",
+            Flaw::Size => "samples have a picture or caption of an impossible size",
+            Flaw::Unused => "samples have another picture or caption that cannot be used",
             Flaw::Kind => "members are links, devices or other than plain files and are left out",
             Flaw::MemberTwice => "members come twice in their sample, the first counts",
             Flaw::KeyTwice => "samples have the name of an earlier one of their shard",
@@ -45,17 +48,22 @@ impl Flaw {
         }
     }
 
-    /// True where the sample does not become one.
+    /// True where the sample does not become one, and nothing is broken.
     fn leaves_out(self) -> bool {
-        matches!(
-            self,
-            Flaw::NoPicture
-                | Flaw::NoCaption
-                | Flaw::EmptyCaption
-                | Flaw::BrokenCaption
-                | Flaw::Size
-        )
+        matches!(self, Flaw::NoPicture | Flaw::NoCaption | Flaw::EmptyCaption)
     }
+}
+
+/// Samples that are broken in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unusable {
+    /// What is said of several, behind their number.
+    pub(crate) what: &'static str,
+    /// What is said of one, behind its name.
+    pub(crate) why: &'static str,
+    /// The first ten.
+    pub(crate) named: Vec<String>,
+    pub(crate) count: usize,
 }
 
 /// The flaws of one shard, or of many.
@@ -91,11 +99,26 @@ impl Flaws {
         }
     }
 
+    /// Takes out those of samples that have a caption and a picture and cannot be used.
+    pub(crate) fn take_unusable(&mut self) -> Vec<Unusable> {
+        let kinds = [
+            (Flaw::BrokenCaption, "its caption cannot be read"),
+            (Flaw::Size, "its picture or caption is of an impossible size"),
+        ];
+        let taken = kinds.into_iter().filter_map(|(flaw, why)| {
+            let noted = self.0.remove(&flaw)?;
+            let count = usize::try_from(noted.count).unwrap_or(usize::MAX);
+            Some(Unusable { what: flaw.words(), why, named: noted.first, count })
+        });
+        taken.collect()
+    }
+
     /// One line for each kind.
     pub(crate) fn lines(&self, place: &str) -> Vec<String> {
         let line = |(flaw, noted): (&Flaw, &Noted)| {
-            let which = if noted.count > noted.first.len() as u64 { "the first" } else { "namely" };
-            let names = noted.first.join(", ");
+            let named = &noted.first[..noted.first.len().min(NAMED_IN_A_WARNING)];
+            let which = if noted.count > named.len() as u64 { "the first" } else { "namely" };
+            let names = named.join(", ");
             format!("{place}: {} {}; {which}: {names}", noted.count, flaw.words())
         };
         self.0.iter().map(line).collect()

@@ -46,6 +46,12 @@ impl Fetched {
     }
 }
 
+/// Where the copy of a shard lies, and where it is made.
+struct Copy<'a> {
+    place: &'a Path,
+    temporary: &'a Path,
+}
+
 /// The local copy of a shard, which `name` calls without its secrets.
 pub(super) fn fetched(
     text: &str,
@@ -58,15 +64,19 @@ pub(super) fn fetched(
     let needed = |problem| Cache::needed(&format!("fetching {name}"), problem);
     let folder = cache.folder("fetched").map_err(needed)?;
     let place = folder.join(format!("{}.tar", cache::key(address.identity.as_bytes())));
-    let _turn = Turn::wait(&place).map_err(needed)?;
+    let turn = Turn::wait(&place, meter).map_err(needed)?;
     let fetch = || -> Result<(), String> {
+        let copy = Copy { place: &place, temporary: turn.temporary() };
         let store = store(&address).map_err(|error| explained(&error))?;
         let location = Location::from_url_path(&address.path).map_err(|error| explained(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| explained(&error))?;
-        runtime.block_on(bring_up_to_date(&*store, &location, &place, meter))
+        runtime.block_on(bring_up_to_date(&*store, &location, &copy, meter))
     };
-    fetch().map_err(|problem| refused(address.without_secrets(&problem)))?;
+    let fetched = fetch();
+    // Of an error, or a stop, nothing stays but the lock.
+    let _ = fs::remove_file(turn.temporary());
+    fetched.map_err(|problem| refused(address.without_secrets(&problem)))?;
     Ok(place)
 }
 
@@ -104,7 +114,7 @@ fn store(address: &Address) -> Result<Box<dyn ObjectStore>, object_store::Error>
 async fn bring_up_to_date(
     store: &dyn ObjectStore,
     location: &Location,
-    place: &Path,
+    &Copy { place, temporary }: &Copy<'_>,
     meter: &Meter,
 ) -> Result<(), String> {
     let record = place.with_extension("json");
@@ -131,10 +141,9 @@ async fn bring_up_to_date(
     if record.exists() {
         fs::remove_file(&record).map_err(local)?;
     }
-    let temporary = cache::temporary(place);
     let folder = place.parent().unwrap_or(Path::new("."));
     cache::check_space(folder, fetched.bytes).map_err(local)?;
-    let mut file = BufWriter::new(File::create(&temporary).map_err(local)?);
+    let mut file = BufWriter::new(File::create(temporary).map_err(local)?);
     let (mut pieces, mut bytes) = (found.into_stream(), 0);
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| explained(&error))?;
@@ -148,7 +157,7 @@ async fn bring_up_to_date(
         ));
     }
     file.into_inner().map_err(|error| local(error.into_error()))?.sync_all().map_err(local)?;
-    fs::rename(&temporary, place).map_err(local)?;
+    fs::rename(temporary, place).map_err(local)?;
     let json = serde_json::to_vec(&fetched).expect("texts and numbers");
     cache::write(&record, &json).map_err(local)
 }

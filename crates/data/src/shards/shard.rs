@@ -6,10 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::index::{CaptionMember, Index, LARGEST_CAPTION, Sample, Span};
+use super::index::{CaptionMember, Index, Sample, Span};
 use super::problems::Flaws;
 use crate::cache::Stamp;
-use crate::captions::{Captions, wording};
+use crate::captions::{Captions, LARGEST_CAPTION, wording};
 use crate::decode::PictureError;
 use crate::error::{DataError, MemberProblem};
 use crate::pairs::draw;

@@ -139,6 +139,14 @@ fn link(kind: EntryType) -> Vec<u8> {
 fn members_that_could_leave_the_folder_are_refused() {
     let too_long = format!("images/{}", "x".repeat(256));
     let good = tar_of(&["images/a.jpg=A"]);
+    let twice = [
+        (&["x/train/images/1.jpg=A", "y/val/images/1.jpg=B"][..], "y/val/images/1.jpg"),
+        (&["images/1.jpg=A", "images/1.jpg=B"], "images/1.jpg"),
+        (&["images/1.jpg=A", "images/1.jpg/2.jpg=B"], "images/1.jpg/2.jpg"),
+    ];
+    let twice = twice.map(|(members, member)| {
+        (tar_of(members), format!("member `{member}` has, unpacked, the name of an earlier one"))
+    });
     let mut cases = vec![
         (named("../outside.jpg"), "member `../outside.jpg` leaves the folder through `..`"),
         (named("images/../../x"), "member `images/../../x` leaves the folder through `..`"),
@@ -151,6 +159,7 @@ fn members_that_could_leave_the_folder_are_refused() {
         (gzip(&good)[..50].to_vec(), "truncated: it ends early"),
         (b"PK\x03\x04".to_vec(), "found a zip archive, needed a tar archive"),
     ];
+    cases.extend(twice.iter().map(|(archive, expected)| (archive.clone(), expected.as_str())));
     let name = format!("member `{too_long}` has a too long name");
     cases.push((tar_of(&[&too_long]), &name));
     let bomb = gzip(&[tar_of(&["images/a.jpg=A"]), vec![0; 80 << 20]].concat());

@@ -184,6 +184,51 @@ fn limits_hold_before_memory_is_taken() {
     }
 }
 
+/// An entry of a TIFF directory.
+fn entry(tag: u16, kind: u16, count: u32, value: u32) -> Vec<u8> {
+    let words = [tag.to_le_bytes(), kind.to_le_bytes()].concat();
+    [&words[..], &count.to_le_bytes(), &value.to_le_bytes()].concat()
+}
+
+/// The 13 rows of `rgb_jpeg.tiff`, with its directory written anew behind `more` bytes.
+fn jpeg_tiff(tables: u32, strips: u32, lengths: u32, more: Vec<u8>) -> Vec<u8> {
+    let mut bytes = file("rgb_jpeg.tiff");
+    let old = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+    let entries: Vec<Vec<u8>> = bytes[old + 2..].chunks(12).take(11).map(<[u8]>::to_vec).collect();
+    let start = bytes.len() as u32;
+    bytes.extend((0..2 * strips).flat_map(|i| if i < strips { 8 } else { lengths }.to_le_bytes()));
+    bytes.extend(more);
+    let directory = bytes.len() as u32;
+    bytes[4..8].copy_from_slice(&directory.to_le_bytes());
+    bytes.extend(11_u16.to_le_bytes());
+    for old in entries {
+        bytes.extend(match u16::from_le_bytes(old[..2].try_into().unwrap()) {
+            257 => entry(257, 3, 1, 13 * strips),
+            273 if strips > 1 => entry(273, 4, strips, start),
+            279 if strips > 1 => entry(279, 4, strips, start + 4 * strips),
+            347 if tables > 0 => entry(347, 7, tables, start + 8 * strips),
+            _ => old,
+        });
+    }
+    bytes.extend(0_u32.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn jpeg_in_a_tiff_takes_no_more_than_the_file_holds() {
+    let decoded = |bytes: &[u8]| decode(bytes, &Limits::default()).map_err(|e| e.to_string());
+    assert!(decoded(&jpeg_tiff(0, 1, 0, Vec::new())).is_ok(), "only written anew");
+    assert_eq!(
+        decoded(&jpeg_tiff(0, 1000, 542, Vec::new())).unwrap_err(),
+        "damaged TIFF: its parts are larger than the file"
+    );
+    let tables = (64 << 10) + 1;
+    assert_eq!(
+        decoded(&jpeg_tiff(tables, 1, 0, vec![0; tables as usize])).unwrap_err(),
+        "damaged TIFF: found 65537 bytes of JPEG tables, at most 65536 are read"
+    );
+}
+
 #[test]
 fn a_file_that_ends_early_is_an_error() {
     for name in [

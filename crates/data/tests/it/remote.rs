@@ -14,7 +14,10 @@ use tempfile::TempDir;
 fn read(folder: &TempDir, list: &str, root: Option<&str>) -> Result<Pairs, DataError> {
     let path = folder.path().join("shards.txt");
     fs::write(&path, list).unwrap();
-    let source = ShardSource::List { list: path, root: root.map(str::to_owned) };
+    read_source(folder, ShardSource::List { list: path, root: root.map(str::to_owned) })
+}
+
+fn read_source(folder: &TempDir, source: ShardSource) -> Result<Pairs, DataError> {
     let cache = Cache::at(&folder.path().join("cache"));
     let reading = Reading {
         captions: Captions::Whole,
@@ -45,6 +48,9 @@ fn addresses_are_refused_without_their_secrets() {
          s3://bucket/a.tar: this build reads no addresses, build it with `cargo build --release -p \
          trainer --features s3` or fetch the shards"
     );
+    let one = "S3://KEY:SECRET@bucket/a.tar?endpoint=http://host";
+    let error = read_source(&folder, ShardSource::One(one.into())).unwrap_err().to_string();
+    assert!(error.starts_with("S3://bucket/a.tar: this build"), "{error}");
     let error = read(&folder, "a.tar", Some("s3://bucket/train")).unwrap_err().to_string();
     assert!(error.contains("s3://bucket/train/a.tar: this build"), "{error}");
 }
@@ -57,7 +63,9 @@ mod served {
     use std::sync::{Arc, Mutex};
     use std::thread;
 
-    use super::{error, read};
+    use hearth_data::shards::ShardSource;
+
+    use super::{error, read, read_source};
     use crate::it::shards::{gzip, tar_of};
 
     /// What the server has under a path, and how it answers.
@@ -211,8 +219,34 @@ mod served {
         }
         let left = std::fs::read_dir(folder.path().join("cache/fetched")).unwrap();
         let names: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
-        let is_whole = |path: &std::path::PathBuf| path.extension().unwrap() == "tar";
-        assert!(!names.iter().any(is_whole), "{names:?}");
+        let is_lock = |path: &std::path::PathBuf| path.extension().unwrap() == "lock";
+        assert!(names.iter().all(is_lock), "{names:?}");
+    }
+
+    #[test]
+    fn what_is_said_of_one_shard_holds_no_secret() {
+        let server = Server::start();
+        let members = ["1.jpg", "1.txt=one", "2.jpg", "3.jpg", "3.txt"];
+        let file = |members: &[&str]| File { content: tar_of(members), ..File::default() };
+        server.put("/a.tar?sig=TOKEN", file(&members));
+        server.put("/empty.tar?sig=TOKEN", file(&["1.jpg"]));
+        server.put("/broken.tar?sig=TOKEN", file(&["1.jpg", "1.json={"]));
+        let folder = tempfile::tempdir().unwrap();
+        let host = format!("127.0.0.1:{}", server.port);
+        let read = |name: &str| {
+            let address = format!("http://me:PASSWORD@{host}/{name}.tar?sig=TOKEN");
+            read_source(&folder, ShardSource::One(address.into()))
+        };
+        let place = |name: &str| format!("http://{host}/{name}.tar");
+        let warnings = read("a").unwrap().warnings;
+        assert!(warnings[0].starts_with(&format!("{}: 1 samples have no caption", place("a"))));
+        let error = read("empty").unwrap_err();
+        let said = [error.to_string(), error.hints().concat()].concat();
+        assert!(said.contains(&format!("`{}`: 1 shards, ", place("empty"))), "{said}");
+        let broken = read("broken").unwrap_err().to_string();
+        assert!(broken.starts_with(&format!("{}: 1 captions", place("broken"))), "{broken}");
+        let all = format!("{warnings:?}{said}{broken}");
+        assert!(!all.contains("TOKEN") && !all.contains("PASSWORD"), "{all}");
     }
 
     #[test]

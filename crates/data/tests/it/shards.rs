@@ -12,7 +12,8 @@ use hearth_data::captions::Captions;
 use hearth_data::pairs::{Missing, Pair, Pairs, Reading, Source, read_pairs};
 use hearth_data::random::Key;
 use hearth_data::shards::ShardSource;
-use hearth_data::work::Unwatched;
+use hearth_data::unreadable::{Tolerance, Unreadable};
+use hearth_data::work::{Unwatched, Watch};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -79,10 +80,18 @@ impl Place {
     }
 
     fn read(&self, source: ShardSource, captions: Captions) -> Result<Pairs, DataError> {
+        self.read_as(source, captions, Missing::IsAnError, &Unwatched)
+    }
+
+    fn read_as(
+        &self,
+        source: ShardSource,
+        captions: Captions,
+        missing: Missing,
+        watch: &dyn Watch,
+    ) -> Result<Pairs, DataError> {
         let cache = Cache::at(self.cache.path());
-        let reading =
-            Reading { captions, cache: &cache, missing: Missing::IsAnError, watch: &Unwatched };
-        read_pairs(&[Source::Shards(source)], &reading)
+        read_pairs(&[Source::Shards(source)], &Reading { captions, cache: &cache, missing, watch })
     }
 
     #[track_caller]
@@ -101,6 +110,11 @@ impl Place {
         text.to_string()
             .replace(&self.folder.path().display().to_string(), "DIR")
             .replace(&cache, "CACHE")
+    }
+
+    /// Read by a user who allows samples that cannot be read.
+    fn left_out(&self) -> Pairs {
+        self.read_as(self.below(), Captions::Whole, Missing::IsLeftOut, &Unwatched).unwrap()
     }
 
     fn error(&self) -> String {
@@ -223,6 +237,23 @@ fn shards_are_found_below_a_folder_or_named_by_a_list() {
         read(place.list("{0..99999999}.tar", None)),
         "DIR/lists/shards.txt: 1 lines cannot be used: line 1 stands for more than 1000000 names"
     );
+    let long = format!("{{0..{}1}}.tar", "0".repeat(70_000));
+    assert_eq!(
+        read(place.list(&long, None)),
+        "DIR/lists/shards.txt: 1 lines cannot be used: line 1 has 70010 bytes, at most 4096 are read"
+    );
+    let many = place.list("{0..599999}\n{0..599999}\nx", None);
+    assert_eq!(
+        read(many),
+        "DIR/lists/shards.txt: 1 lines cannot be used: line 2 stands, with the lines before it, for \
+         more than 1000000 names"
+    );
+    let wide = format!("{{0..999999}}{}.tar\n", "x".repeat(4000));
+    assert_eq!(
+        read(place.list(&wide.repeat(2), None)),
+        "DIR/lists/shards.txt: 2 lines cannot be used: line 1 stands for names of more than \
+         536870912 bytes, line 2 stands for names of more than 536870912 bytes"
+    );
     assert_eq!(
         read(place.list("\n", None)),
         "no valid image-text pairs found across datasets: `DIR/lists/shards.txt`: the list holds no name"
@@ -272,30 +303,18 @@ fn bad_members_are_named_counted_and_left_out() {
         (
             |b| {
                 add(b, "1.jpg", EntryType::Regular, b"a");
-                add(b, "1.txt", EntryType::Regular, b"\xFF");
-            },
-            "1 captions cannot be read and are left out; namely: DIR/a.tar: `1`",
-        ),
-        (
-            |b| {
-                add(b, "1.jpg", EntryType::Regular, b"a");
+                add(b, "1.txt", EntryType::Regular, b"a");
                 add(b, "1.json", EntryType::Regular, b"{");
             },
-            "1 captions cannot be read and are left out; namely: DIR/a.tar: `1`",
+            "1 samples have another picture or caption that cannot be used; namely: DIR/a.tar: `1`",
         ),
         (
             |b| {
+                add(b, "1.png", EntryType::Regular, b"a");
                 add(b, "1.jpg", EntryType::Regular, b"");
                 add(b, "1.txt", EntryType::Regular, b"a");
             },
-            "1 samples have a picture or caption of an impossible size and are left out; namely: DIR/a.tar: `1`",
-        ),
-        (
-            |b| {
-                add(b, "1.jpg", EntryType::Regular, b"a");
-                add(b, "1.txt", EntryType::Regular, &vec![b'a'; 2 << 20]);
-            },
-            "1 samples have a picture or caption of an impossible size and are left out; namely: DIR/a.tar: `1`",
+            "1 samples have another picture or caption that cannot be used; namely: DIR/a.tar: `1`",
         ),
         (
             |b| add(b, "1.jpg", EntryType::Symlink, b""),
@@ -339,6 +358,91 @@ fn bad_members_are_named_counted_and_left_out() {
     );
     let two = Place::new(&[("a.tar", [whole.clone(), whole].concat())]);
     assert!(two.warnings()[0].contains("1 shards hold more behind their end mark"));
+}
+
+#[test]
+fn samples_that_cannot_be_used_are_errors_or_are_left_out_as_the_user_allows() {
+    let broken = |names: std::ops::Range<u32>, extension: &str, image: &[u8], caption: &[u8]| {
+        with_good(|builder| {
+            for name in names {
+                add(builder, &format!("{name}.jpg"), EntryType::Regular, image);
+                add(builder, &format!("{name}.{extension}"), EntryType::Regular, caption);
+            }
+        })
+    };
+    let (captions, sizes) =
+        ("captions cannot be read", "samples have a picture or caption of an impossible size");
+    let long = vec![b'a'; 2 << 20];
+    for (shard, what) in [
+        (broken(1..2, "txt", b"a", b"\xFF"), captions),
+        (broken(1..2, "json", b"a", b"{"), captions),
+        (broken(1..2, "txt", b"", b"a"), sizes),
+        (broken(1..2, "txt", b"a", &long), sizes),
+    ] {
+        let place = Place::new(&[("a.tar", shard)]);
+        let expected = format!("DIR: 1 {what}: DIR/a.tar: `1`");
+        assert_eq!(place.error(), expected);
+        assert_eq!(place.error(), expected, "by the index that is kept too");
+        let pairs = place.left_out();
+        assert_eq!(place.shown(&pairs), "good.jpg=good");
+        assert_eq!(pairs.warnings, [""; 0]);
+        assert_eq!(pairs.left_out.len(), 1);
+        assert!(place.text(&pairs.left_out[0]).starts_with("DIR/a.tar: `1`: "));
+    }
+    // Ten are named, all are counted.
+    let place = Place::new(&[
+        ("a.tar", broken(0..8, "txt", b"a", b"\xFF")),
+        ("b.tar", broken(0..8, "txt", b"a", b"\xFF")),
+    ]);
+    let error = place.error();
+    assert!(error.starts_with("DIR: 16 captions cannot be read: DIR/a.tar: `0`, "), "{error}");
+    assert!(error.ends_with("DIR/b.tar: `1`, and 6 more"), "{error}");
+    let left_out = place.left_out().left_out;
+    assert_eq!(left_out.len(), 16);
+    assert_eq!(place.text(&left_out[9]), "DIR/b.tar: `1`: its caption cannot be read");
+    assert_eq!(place.text(&left_out[15]), "DIR: another sample: its caption cannot be read");
+    let half = Tolerance { share: 0.9, key: "key" };
+    let news = Unreadable::new(half, 2, left_out).unwrap().take_news();
+    assert_eq!(news.len(), 11);
+    let last = "DIR: another sample: its caption cannot be read (6 times); left out";
+    assert_eq!(place.text(&news[10]), last);
+    // Nothing but such samples is not an empty data set.
+    let only = Place::new(&[("a.tar", tar_of(&["1.jpg", "1.json={"]))]);
+    assert_eq!(only.error(), "DIR: 1 captions cannot be read: DIR/a.tar: `1`");
+    assert_eq!(only.left_out().left_out.len(), 1);
+}
+
+/// Stops at once.
+struct Stop;
+
+impl Watch for Stop {
+    fn begin(&self, _what: &str, _parts: u64) {}
+    fn advance(&self, _done: u64, _detail: &str) {}
+    fn end(&self) {}
+    fn is_stopped(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn waiting_for_another_process_can_be_stopped() {
+    let place = Place::new(&[("a.tar.gz", gzip(&tar_of(&["1.jpg", "1.txt=one"])))]);
+    place.pairs(Captions::Whole);
+    let (mut locks, mut others) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(place.cache.path().join("unpacked")).unwrap() {
+        let path = entry.unwrap().path();
+        let is_lock = path.extension().unwrap() == "lock";
+        if is_lock { &mut locks } else { &mut others }.push(path);
+    }
+    others.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let lock = fs::File::open(&locks[0]).unwrap();
+    lock.lock().unwrap();
+    let (say, said) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let found = place.read_as(place.below(), Captions::Whole, Missing::IsAnError, &Stop);
+        say.send(matches!(found, Err(DataError::Stopped))).unwrap();
+    });
+    assert!(said.recv_timeout(std::time::Duration::from_secs(20)).unwrap());
 }
 
 #[test]

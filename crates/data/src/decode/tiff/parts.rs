@@ -5,6 +5,9 @@ use super::super::{Limits, PictureError, jpeg};
 use super::{Colours, Layout, damaged, kind, tag, truncated};
 use crate::picture::Picture;
 
+/// Longest common tables: a JPEG's quantization and Huffman tables are some hundred bytes.
+const LONGEST_TABLES: usize = 64 << 10;
+
 /// The size of the parts, and where their data stand.
 struct Parts {
     width: u32,
@@ -28,7 +31,12 @@ pub(super) fn decode(
         return Err(kind("a TIFF with JPEG inside, plane by plane or not of 8 bits"));
     }
     let parts = parts(directory, layout);
-    let head = head(directory, transform);
+    // Parts that share their bytes would cost far more than a file of this size should.
+    let total = parts.places.iter().fold(0_u64, |sum, &(_, length)| sum.saturating_add(length));
+    if total > bytes.len() as u64 {
+        return Err(damaged("its parts are larger than the file"));
+    }
+    let head = head(directory, transform)?;
     let across = layout.width.div_ceil(parts.width);
     if parts.places.len() as u64
         != u64::from(across) * u64::from(layout.height.div_ceil(parts.height))
@@ -81,14 +89,20 @@ fn parts(directory: &Directory<'_>, layout: &Layout) -> Parts {
 }
 
 /// Start of image, Adobe's marker and the common tables.
-fn head(directory: &Directory<'_>, transform: Option<u8>) -> Vec<u8> {
+fn head(directory: &Directory<'_>, transform: Option<u8>) -> Result<Vec<u8>, PictureError> {
     let mut head = b"\xFF\xD8".to_vec();
     if let Some(transform) = transform {
         head.extend_from_slice(b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0");
         head.push(transform);
     }
     let tables = directory.raw(tag::JPEG_TABLES).unwrap_or_default();
+    if tables.len() > LONGEST_TABLES {
+        let found = tables.len();
+        return Err(damaged(&format!(
+            "found {found} bytes of JPEG tables, at most {LONGEST_TABLES} are read"
+        )));
+    }
     let tables = tables.strip_prefix(b"\xFF\xD8").unwrap_or(tables);
     head.extend_from_slice(tables.strip_suffix(b"\xFF\xD9").unwrap_or(tables));
-    head
+    Ok(head)
 }
