@@ -20,6 +20,9 @@ use crate::{
 /// Where the names of a text tower begin in files of their own.
 const TEXT_PREFIXES: &[&str] = &["text_model.", "", "text."];
 
+/// Mean and deviation of each channel.
+type Normalisation = [[f64; 3]; 2];
+
 /// Fields as in [`Clip`], so that the tables of names fit.
 #[derive(Module, Debug)]
 struct VisionPart {
@@ -39,7 +42,7 @@ pub(super) fn describe(
     spec: &ClipSpec,
     weights: Option<&WeightsFile>,
     text: Option<&WeightsFile>,
-) -> Result<(RadioNumbers, Option<[[f64; 3]; 2]>), ClipError> {
+) -> Result<(RadioNumbers, Option<Normalisation>), ClipError> {
     let adaptor = spec.model.adaptor_name.as_deref().and_then(Adaptor::parse);
     let Some(adaptor) = adaptor else {
         let mut checks = document.check();
