@@ -19,7 +19,7 @@ struct Place {
 
 const TENSORS: &[&str] = &["burn", "cubecl"];
 
-const HOUSE: [Place; 8] = [
+const HOUSE: [Place; 9] = [
     Place {
         name: "hearth-spec",
         uses: &[],
@@ -33,8 +33,14 @@ const HOUSE: [Place; 8] = [
         invariant: "`weights` never knows a network, a spec or training; the maps lie beside each model",
     },
     Place {
-        name: "hearth-backbones",
+        name: "hearth-kernels",
         uses: &[],
+        never: &[],
+        invariant: "`kernels` never knows a model, a file, a network or training",
+    },
+    Place {
+        name: "hearth-backbones",
+        uses: &["hearth-kernels"],
         never: &[],
         invariant: "`backbones` never knows a spec, a file, a loss or a network",
     },

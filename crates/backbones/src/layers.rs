@@ -9,37 +9,17 @@
 use burn::{
     module::{Initializer, Module, Param, ParamId},
     nn::{LayerNorm, LayerNormConfig, Linear},
-    tensor::{
-        Bool, Device, Shape, Tensor, activation, module::attention, ops::AttentionModuleOptions,
-    },
+    tensor::{Bool, Device, Shape, Tensor, module::attention, ops::AttentionModuleOptions},
 };
+
+use hearth_kernels::activate;
 
 use crate::{
     lora::{self, AttentionAdapters, MlpAdapters},
     recompute::recompute,
 };
 
-/// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// x * Phi(x) through the error function.
-    Gelu,
-    /// The tanh approximation of GELU (`gelu_pytorch_tanh`).
-    GeluTanh,
-    /// x * sigmoid(1.702 x), OpenAI's CLIP.
-    QuickGelu,
-}
-
-impl Activation {
-    /// Applies the function to every element.
-    pub fn forward<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Activation::Gelu => activation::gelu(x),
-            Activation::GeluTanh => activation::gelu_approximate(x),
-            Activation::QuickGelu => x.clone() * activation::sigmoid(x * 1.702),
-        }
-    }
-}
+pub use hearth_kernels::Activation;
 
 /// Numbers of one transformer block.
 #[derive(Debug, Clone, PartialEq)]
@@ -246,7 +226,7 @@ impl Mlp {
 
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = self.activation.forward(lora::forward(&self.fc1, &self.lora.fc1, x));
+        let hidden = activate(lora::forward(&self.fc1, &self.lora.fc1, x), self.activation);
         lora::forward(&self.fc2, &self.lora.fc2, hidden)
     }
 }

@@ -72,7 +72,6 @@ impl TextConfig {
         check_divisible("text width", self.block.width, "text heads", self.block.num_heads)?;
         check_at_least("vocabulary", self.vocab_size, 2)?;
         check_at_least("context length", self.context_length, 1)?;
-        check_at_least("text depth", self.depth, 1)?;
         check_at_least("embedding width", self.projection, 1)
     }
 

@@ -6,7 +6,7 @@
 
 use burn::tensor::Device;
 use hearth_backbones::{
-    layers::{Activation, BlockConfig},
+    layers::BlockConfig,
     lora::{self, LoraConfig, Target},
 };
 use hearth_weights::parameters;
@@ -192,13 +192,9 @@ fn adapter_floats(block: &BlockConfig, lora: &LoraConfig) -> f64 {
     lora.targets.iter().map(rows).sum()
 }
 
-/// Values that one token keeps in one block: norms, projections, residuals; the MLP, twice as often
-/// where its activation is composed of simpler operations; scores before and behind the softmax.
+/// Values that one token keeps in one block: norms, projections, residuals; the MLP
+/// before and behind its activation; scores before and behind the softmax.
 fn block_floats(block: &BlockConfig, tokens: usize) -> f64 {
-    let mlp = match block.activation {
-        Activation::Gelu => 2.1,
-        Activation::GeluTanh | Activation::QuickGelu => 4.1,
-    };
     let (width, mlp_width) = (block.width as f64, block.mlp_width as f64);
-    11.3 * width + mlp * mlp_width + 3.0 * (block.num_heads * tokens) as f64
+    11.3 * width + 2.1 * mlp_width + 3.0 * (block.num_heads * tokens) as f64
 }

@@ -56,6 +56,7 @@ enum ActivationName {
     Gelu,
     GeluTanh,
     QuickGelu,
+    Silu,
 }
 
 #[derive(Serialize, Deserialize)]

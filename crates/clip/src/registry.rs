@@ -350,7 +350,7 @@ fn small(name: &'static str) -> ModelType {
         projection: Some(64),
     };
     let text = TextConfig {
-        depth: 1,
+        depth: 0,
         block,
         pool: TextPool::Mean,
         projection: 64,

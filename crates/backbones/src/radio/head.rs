@@ -11,6 +11,8 @@ use burn::{
     tensor::{Device, Tensor, activation},
 };
 
+use hearth_kernels::activate;
+
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
@@ -197,6 +199,6 @@ impl HeadV2 {
 
 impl HeadBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.linear.forward(activation::gelu(self.norm.forward(x)))
+        self.linear.forward(activate(self.norm.forward(x), Activation::Gelu))
     }
 }

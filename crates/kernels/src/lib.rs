@@ -1,0 +1,13 @@
+//! Differentiable tensor operations that Burn lacks or runs slowly on a CPU.
+//!
+//! Each file is one operation: a function on [`burn::tensor::Tensor`], its composed form for every
+//! device, a kernel of our own for the CPU, its backward pass, and one node in a captured graph.
+//!
+//! Never knows a model, a file or a network.
+#![recursion_limit = "256"]
+
+mod activation;
+mod capture;
+mod cpu;
+
+pub use activation::{Activation, activate};

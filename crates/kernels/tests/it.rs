@@ -1,0 +1,7 @@
+//! Every operation against its composed form and finite differences, in one binary.
+#![recursion_limit = "256"]
+
+mod it {
+    mod activation;
+    mod compare;
+}
