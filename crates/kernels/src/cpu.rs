@@ -1,6 +1,7 @@
 //! Loops over slices on all threads of the current pool, compiled for the vectors that the processor has.
 
 pub(crate) mod math;
+pub(crate) mod matrix;
 
 use std::mem::MaybeUninit;
 
@@ -21,13 +22,36 @@ pub(crate) fn in_f32<const N: usize>(
     kernel: impl FnOnce([FlexTensor; N]) -> FlexTensor,
     composed: impl FnOnce([FlexTensor; N]) -> FlexTensor,
 ) -> FlexTensor {
-    match inputs[0].dtype() {
-        DType::F32 => kernel(inputs.map(|input| input.to_contiguous())),
-        DType::F64 => composed(inputs),
-        narrow => {
-            let wide = inputs.map(|input| Flex::float_cast(input.to_contiguous(), FloatDType::F32));
-            Flex::float_cast(kernel(wide), narrow.into())
-        }
+    let [output] = all_in_f32(inputs, |inputs| [kernel(inputs)], |inputs| [composed(inputs)]);
+    output
+}
+
+/// As [`in_f32`], with several results.
+pub(crate) fn all_in_f32<const N: usize, const M: usize>(
+    inputs: [FlexTensor; N],
+    kernel: impl FnOnce([FlexTensor; N]) -> [FlexTensor; M],
+    composed: impl FnOnce([FlexTensor; N]) -> [FlexTensor; M],
+) -> [FlexTensor; M] {
+    let dtype = inputs[0].dtype();
+    if dtype == DType::F64 {
+        return composed(inputs);
+    }
+    kernel(inputs.map(|input| single(input).to_contiguous())).map(|output| narrowed(output, dtype))
+}
+
+/// `x` in f32, in the layout that it has or a contiguous one.
+pub(crate) fn single(x: FlexTensor) -> FlexTensor {
+    match x.dtype() {
+        DType::F32 => x,
+        _ => Flex::float_cast(x.to_contiguous(), FloatDType::F32),
+    }
+}
+
+/// `x`, which is f32, in the type `dtype`.
+pub(crate) fn narrowed(x: FlexTensor, dtype: DType) -> FlexTensor {
+    match dtype {
+        DType::F32 => x,
+        _ => Flex::float_cast(x.to_contiguous(), dtype.into()),
     }
 }
 
@@ -82,21 +106,107 @@ pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
 }
 
 /// `len` numbers that `write` makes in pieces of `piece`, given where a piece starts.
-fn filled(
+///
+/// `write` has to write every element of its piece.
+pub(crate) fn filled(
     len: usize,
     piece: usize,
     write: impl Fn(usize, &mut [MaybeUninit<f32>]) + Sync,
 ) -> Vec<f32> {
+    filled_and(len, piece, write).0
+}
+
+/// As [`filled`], with what `write` returns for every piece, in order.
+pub(crate) fn filled_and<T: Send>(
+    len: usize,
+    piece: usize,
+    write: impl Fn(usize, &mut [MaybeUninit<f32>]) -> T + Sync,
+) -> (Vec<f32>, Vec<T>) {
+    filled_in_groups([len, len.max(1), piece], |_, start, out| write(start, out))
+}
+
+/// As [`filled_and`], with groups of equal length that no piece crosses: `write` is given the number
+/// of the group and where in it the piece starts.
+pub(crate) fn filled_in_groups<T: Send>(
+    [len, group, piece]: [usize; 3],
+    write: impl Fn(usize, usize, &mut [MaybeUninit<f32>]) -> T + Sync,
+) -> (Vec<f32>, Vec<T>) {
     let mut out = Vec::with_capacity(len);
-    let pieces = out.spare_capacity_mut()[..len].par_chunks_mut(piece).enumerate();
-    pieces.for_each(|(i, out)| write(i * piece, out));
-    // SAFETY: the capacity is at least `len`, the pieces cover the first `len` elements, and both
-    // callers write every element of a piece: they walk it beside slices of the same length.
+    let groups = out.spare_capacity_mut()[..len].par_chunks_mut(group).enumerate();
+    let pieces = groups.flat_map(|(g, out)| {
+        let pieces = out.par_chunks_mut(piece).enumerate();
+        pieces.map(move |(i, out)| (g, i * piece, out))
+    });
+    let results = pieces.map(|(g, start, out)| write(g, start, out)).collect();
+    // SAFETY: the capacity is at least `len`, the pieces cover the first `len` elements, and every
+    // caller writes all elements of a piece.
     #[expect(unsafe_code, reason = "zeroing what is overwritten at once is a pass over memory")]
     unsafe {
         out.set_len(len);
     }
-    out
+    (out, results)
+}
+
+/// Sums over vectors of `len` numbers, in their order.
+pub(crate) fn added(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
+    let mut total = vec![0.0; len];
+    for part in parts {
+        total.iter_mut().zip(part).for_each(|(total, value)| *total += value);
+    }
+    total
+}
+
+/// The greatest element, or minus infinity; not a number where it meets one is left to the caller.
+#[inline(always)]
+pub(crate) fn greatest(values: &[f32]) -> f32 {
+    let greater = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; 64];
+    let (chunks, rest) = values.as_chunks::<64>();
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane = greater(*lane, value));
+    }
+    let lanes = lanes.into_iter().fold(f32::NEG_INFINITY, greater);
+    rest.iter().fold(lanes, |a, &b| greater(a, b))
+}
+
+/// How many rows of `width` numbers make a piece of work.
+pub(crate) fn rows_per_piece(width: usize) -> usize {
+    PIECE.div_ceil(width.max(1))
+}
+
+/// Sum of `f` of every element. The order of the additions depends on the length alone.
+#[inline(always)]
+pub(crate) fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    sum_of([values], |[value]| f(value))
+}
+
+/// Sum of `f` of the elements of slices of one length, taken together.
+#[inline(always)]
+pub(crate) fn sum_of<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+    let (mut wide, mut narrow) = ([0.0; 64], [0.0; 16]);
+    let rest = add_lanes(&mut wide, slices, &f);
+    let rest = add_lanes(&mut narrow, rest, &f);
+    let len = rest[0].len();
+    let rest: f32 = (0..len).map(|i| f(rest.map(|slice| slice[i]))).sum();
+    wide.iter().sum::<f32>() + narrow.iter().sum::<f32>() + rest
+}
+
+/// Adds as many elements as fill all lanes, returns the others.
+#[inline(always)]
+fn add_lanes<'a, const N: usize, const L: usize>(
+    lanes: &mut [f32; L],
+    slices: [&'a [f32]; N],
+    f: &impl Fn([f32; N]) -> f32,
+) -> [&'a [f32]; N] {
+    let len = slices[0].len();
+    let whole = len - len % L;
+    for start in (0..whole).step_by(L) {
+        let chunks = slices.map(|slice| &slice[start..start + L]);
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(chunks.map(|chunk| chunk[i]));
+        }
+    }
+    slices.map(|slice| &slice[whole..])
 }
 
 /// Runs `work` compiled for the widest vectors of this processor.

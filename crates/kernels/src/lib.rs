@@ -7,7 +7,12 @@
 #![recursion_limit = "256"]
 
 mod activation;
+mod attention;
 mod capture;
 mod cpu;
+mod graph;
+mod norm;
 
 pub use activation::{Activation, activate};
+pub use attention::{View, attention, self_attention};
+pub use norm::layer_norm;

@@ -3,5 +3,7 @@
 
 mod it {
     mod activation;
+    mod attention;
     mod compare;
+    mod norm;
 }

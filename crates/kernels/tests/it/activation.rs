@@ -3,7 +3,7 @@
 use burn::tensor::{FloatDType, Tensor, activation};
 use hearth_kernels::{Activation, activate};
 
-use super::compare::{assert_close, assert_slope, cpu, pull, scattered, tensor, wide};
+use super::compare::{assert_close, assert_slope, captured, cpu, pull, scattered, tensor, wide};
 
 const ALL: [Activation; 4] =
     [Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu, Activation::Silu];
@@ -66,5 +66,13 @@ fn other_types() {
         let (expected, expected_grad) = pull(x.clone(), |x| reference(wide(x), function));
         assert_close(&value.cast(FloatDType::F32), &expected, tolerance);
         assert_close(&grad, &expected_grad, tolerance);
+    }
+}
+
+#[test]
+fn is_one_node() {
+    for function in ALL {
+        let nodes = captured([2, 3], |x| activate(x, function));
+        assert_eq!(nodes.iter().filter(|node| *node == "hearth::activate").count(), 1, "{nodes:?}");
     }
 }

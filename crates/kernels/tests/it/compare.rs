@@ -1,6 +1,9 @@
 //! What the tests of all operations share: inputs of every kind, and comparison.
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use burn::{
+    backend::{Capture, ir::OperationIr},
+    tensor::{Device, FloatDType, Tensor, TensorData},
+};
 
 /// The CPU, with and without autodiff.
 pub(super) fn cpu() -> Device {
@@ -85,4 +88,23 @@ pub(super) fn assert_slope<const D: usize, const E: usize>(
         let scale = slope.abs().max(1.0);
         assert!((slope - expected).abs() < 1e-2 * scale, "{expected} against {slope}");
     }
+}
+
+/// The operations of `f` in a captured graph: the name of our own, the kind of others.
+pub(super) fn captured<const D: usize, const E: usize>(
+    shape: [usize; D],
+    f: impl Fn(Tensor<D>) -> Tensor<E>,
+) -> Vec<String> {
+    let device = Device::capture();
+    let x = tensor(shape, 1.0, 1);
+    let captured = device.capture_scope(|scope| {
+        let y = f(x.to_device(&device));
+        scope.complete([], [y.try_into_primitive::<Capture>().expect("a captured tensor").id()])
+    });
+    let graph = captured.expect("nothing is read back").graph;
+    let name = |operation: &OperationIr| match operation {
+        OperationIr::Custom(node) => node.id.clone(),
+        other => format!("{other:?}").split(['{', '(']).next().unwrap_or_default().to_owned(),
+    };
+    graph.operations.iter().map(name).collect()
 }

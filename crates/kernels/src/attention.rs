@@ -1,0 +1,351 @@
+//! Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v.
+//!
+//! Sources: arXiv 1706.03762; `torch.nn.functional.scaled_dot_product_attention`. A query that sees
+//! no key gets zeros.
+//!
+//! Shape letters: B batch, A heads, N tokens, Q queries, K keys, D width of a head, W = A * D, G
+//! batches that a mask or bias tells apart: G divides B, and batch b looks at b modulo G.
+
+mod composed;
+mod cpu;
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension,
+        ir::ScalarIr, tensor::FloatTensor,
+    },
+    tensor::{Bool, DType, FloatDType, Shape, Tensor},
+};
+use burn_autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, NodeGuard, Ops, OpsKind},
+};
+use burn_router::{BackendRouter, RouterChannel};
+
+use crate::{capture, graph::register};
+
+/// What queries see of the keys, and how strongly before they look; by default everything alike.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// [G, A or 1, Q or 1, K], true where a key is hidden.
+    pub hidden: Option<Tensor<4, Bool>>,
+    /// [G, A or 1, Q or 1, K], added to the scores.
+    pub bias: Option<Tensor<4>>,
+    /// A query sees keys up to its own number only.
+    pub causal: bool,
+}
+
+/// Attention of `q` [B, A, Q, D] over `k` and `v` [B, A, K, D]. Returns [B, A, Q, D].
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, view: View) -> Tensor<4> {
+    let [batch, heads, queries, _] = q.dims();
+    let [_, _, keys, _] = k.dims();
+    view.check([batch, heads, queries, keys]);
+    let (causal, bias) = (view.causal, view.bias(q.dtype()));
+    let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
+    Tensor::from_dispatch(Dispatch::attend(q, k, v, bias, causal))
+}
+
+/// Attention of tokens over each other: `qkv` [B, N, 3W] holds queries, keys and values of every
+/// token side by side, each with its heads side by side. Returns [B, N, W].
+pub fn self_attention(qkv: Tensor<3>, heads: usize, view: View) -> Tensor<3> {
+    let [batch, tokens, width] = qkv.dims();
+    assert!(width.is_multiple_of(3 * heads), "{width} is not three times {heads} heads");
+    view.check([batch, heads, tokens, tokens]);
+    let (causal, bias) = (view.causal, view.bias(qkv.dtype()));
+    let out = Dispatch::attend_to_itself(qkv.into_dispatch(), bias, heads, causal);
+    Tensor::from_dispatch(out)
+}
+
+impl View {
+    /// Mask and bias in one of the type of the inputs, as the backends take it.
+    fn bias(self, dtype: DType) -> Bias<Dispatch> {
+        let bias = match (self.hidden, self.bias) {
+            (None, None) => return Bias::None,
+            (None, Some(bias)) => bias,
+            (Some(hidden), None) => {
+                let none = Tensor::zeros(hidden.dims(), &hidden.device());
+                none.mask_fill(hidden, f32::NEG_INFINITY)
+            }
+            (Some(hidden), Some(bias)) => {
+                let (left, right) = (hidden.dims(), bias.dims());
+                let sides: [usize; 4] = std::array::from_fn(|axis| left[axis].max(right[axis]));
+                bias.expand(sides).mask_fill(hidden.expand(sides), f32::NEG_INFINITY)
+            }
+        };
+        Bias::Some(bias.cast(FloatDType::from(dtype)).into_dispatch())
+    }
+
+    /// Panics where mask or bias do not fit.
+    fn check(&self, [batch, heads, queries, keys]: [usize; 4]) {
+        let sides = self.hidden.iter().map(Tensor::dims).chain(self.bias.iter().map(Tensor::dims));
+        for [g, a, q, k] in sides {
+            let fits =
+                batch.is_multiple_of(g) && [1, heads].contains(&a) && [1, queries].contains(&q);
+            assert!(
+                fits && k == keys,
+                "[{g}, {a}, {q}, {k}] for attention of [{batch}, {heads}, {queries}, {keys}]"
+            );
+        }
+    }
+}
+
+/// What is added to the scores.
+#[derive(Debug, Clone, ExtensionType)]
+pub(crate) enum Bias<B: Backend> {
+    None,
+    /// [G, A or 1, Q or 1, K], minus infinity where a key is hidden.
+    Some(FloatTensor<B>),
+}
+
+/// What a backend contributes.
+#[backend_extension(Flex, Capture, Autodiff)]
+pub(crate) trait Attention: Backend {
+    /// See [`attention`].
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        composed::forward::<Self>([q, k, v], bias, causal)
+    }
+
+    /// Gradients of q, k, v and, if `of_bias`, the bias for the gradient `grad` of the result.
+    fn attend_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        grad: FloatTensor<Self>,
+        causal: bool,
+        of_bias: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let ([q, k, v], bias) =
+            composed::backward::<Self>([q, k, v], (bias, causal), grad, of_bias);
+        (q, k, v, bias)
+    }
+
+    /// See [`self_attention`].
+    fn attend_to_itself(
+        qkv: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        heads: usize,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        composed::join::<Self>(composed::forward::<Self>(
+            composed::split::<Self>(qkv, heads),
+            bias,
+            causal,
+        ))
+    }
+
+    /// Gradients of qkv and, if `of_bias`, the bias for the gradient `grad` of the result.
+    fn attend_to_itself_backward(
+        qkv: FloatTensor<Self>,
+        #[extension_type] bias: Bias<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        of_bias: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let inputs = composed::split::<Self>(qkv, heads);
+        let [grad] = composed::heads_of::<Self, 1>(grad, heads);
+        let (grads, bias) = composed::backward::<Self>(inputs, (bias, causal), grad, of_bias);
+        (Self::float_cat(grads.map(composed::join::<Self>).into(), 2), bias)
+    }
+}
+
+// The CPU
+
+impl Attention for Flex {
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bias: Bias<Self>,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        cpu::attend([q, k, v], bias, causal)
+    }
+
+    fn attend_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bias: Bias<Self>,
+        grad: FloatTensor<Self>,
+        causal: bool,
+        of_bias: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let ([q, k, v], bias) = cpu::attend_backward([q, k, v], (bias, causal), grad, of_bias);
+        (q, k, v, bias)
+    }
+
+    fn attend_to_itself(
+        qkv: FloatTensor<Self>,
+        bias: Bias<Self>,
+        heads: usize,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        cpu::attend_to_itself(qkv, bias, heads, causal)
+    }
+
+    fn attend_to_itself_backward(
+        qkv: FloatTensor<Self>,
+        bias: Bias<Self>,
+        grad: FloatTensor<Self>,
+        heads: usize,
+        causal: bool,
+        of_bias: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        cpu::attend_to_itself_backward(qkv, (bias, causal), grad, heads, of_bias)
+    }
+}
+
+// The graphs
+
+impl<C: RouterChannel> Attention for BackendRouter<C> {
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bias: Bias<Self>,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        let shape = q.shape();
+        let scalars = vec![ScalarIr::Bool(causal)];
+        let inputs = [q, k, v].into_iter().chain(bias.tensor()).collect();
+        capture::record("hearth::attention", inputs, shape, scalars)
+    }
+
+    fn attend_to_itself(
+        qkv: FloatTensor<Self>,
+        bias: Bias<Self>,
+        heads: usize,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        let [batch, tokens, width]: [usize; 3] = qkv.shape().dims();
+        let scalars = vec![ScalarIr::Bool(causal), ScalarIr::UInt(heads as u64)];
+        let inputs = [qkv].into_iter().chain(bias.tensor()).collect();
+        let shape = Shape::new([batch, tokens, width / 3]);
+        capture::record("hearth::self_attention", inputs, shape, scalars)
+    }
+}
+
+impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
+    fn attend(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        bias: Bias<Self>,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [q.node(), k.node(), v.node(), bias.node_or(&v)];
+        let [q, k, v] = [q, k, v].map(|x| x.into_primitive());
+        let bias = bias.into_inner();
+        let inputs = [q.clone(), k.clone(), v.clone()];
+        let state = Attended { inputs, bias: bias.clone(), causal };
+        let out = B::attend(q, k, v, bias, causal);
+        match Attend.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(state, out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn attend_to_itself(
+        qkv: FloatTensor<Self>,
+        bias: Bias<Self>,
+        heads: usize,
+        causal: bool,
+    ) -> FloatTensor<Self> {
+        let nodes = [qkv.node(), bias.node_or(&qkv)];
+        let (qkv, bias) = (qkv.into_primitive(), bias.into_inner());
+        let state = Attended { inputs: [qkv.clone()], bias: bias.clone(), causal };
+        let out = B::attend_to_itself(qkv, bias, heads, causal);
+        match (AttendToItself { heads }).prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(state, out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+}
+
+impl<B: Backend> Bias<B> {
+    fn tensor(self) -> Option<FloatTensor<B>> {
+        match self {
+            Bias::None => None,
+            Bias::Some(bias) => Some(bias),
+        }
+    }
+}
+
+impl<B: Backend, C: CheckpointStrategy> Bias<Autodiff<B, C>> {
+    /// Without a bias, its place among the parents is taken by one that is there anyway.
+    fn node_or(&self, other: &FloatTensor<Autodiff<B, C>>) -> NodeGuard {
+        match self {
+            Bias::None => other.node(),
+            Bias::Some(bias) => bias.node(),
+        }
+    }
+
+    fn into_inner(self) -> Bias<B> {
+        match self {
+            Bias::None => Bias::None,
+            Bias::Some(bias) => Bias::Some(bias.into_primitive()),
+        }
+    }
+}
+
+/// What the backward pass keeps: the inputs.
+#[derive(Debug, Clone)]
+struct Attended<B: Backend, const N: usize> {
+    inputs: [FloatTensor<B>; N],
+    bias: Bias<B>,
+    causal: bool,
+}
+
+#[derive(Debug)]
+struct Attend;
+
+impl<B: Attention> Backward<B, 4> for Attend {
+    type State = Attended<B, 3>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 4>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let Attended { inputs: [q, k, v], bias, causal } = ops.state;
+        let [of_q, of_k, of_v, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let of_bias = of_bias.filter(|_| matches!(bias, Bias::Some(_)));
+        let grad = grads.consume::<B>(&ops.node);
+        let (q, k, v, bias) = B::attend_backward(q, k, v, bias, grad, causal, of_bias.is_some());
+        register::<B>(grads, [(of_q, Some(q)), (of_k, Some(k)), (of_v, Some(v)), (of_bias, bias)]);
+    }
+}
+
+#[derive(Debug)]
+struct AttendToItself {
+    heads: usize,
+}
+
+impl<B: Attention> Backward<B, 2> for AttendToItself {
+    type State = Attended<B, 1>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let Attended { inputs: [qkv], bias, causal } = ops.state;
+        let [of_qkv, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let of_bias = of_bias.filter(|_| matches!(bias, Bias::Some(_)));
+        let grad = grads.consume::<B>(&ops.node);
+        let (qkv, bias) =
+            B::attend_to_itself_backward(qkv, bias, grad, self.heads, causal, of_bias.is_some());
+        register::<B>(grads, [(of_qkv, Some(qkv)), (of_bias, bias)]);
+    }
+}

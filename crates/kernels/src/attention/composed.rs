@@ -1,0 +1,146 @@
+//! Attention from the operations that every backend has, forward and backward.
+
+use super::Bias;
+
+use burn::{
+    backend::{
+        Backend, Scalar, TensorMetadata, get_or_init_device_settings,
+        tensor::{BoolTensor, FloatTensor},
+    },
+    tensor::{DType, Shape, Slice, TensorData},
+};
+
+/// Stands for minus infinity, so that a row of nothing else has a softmax.
+fn hidden_score(dtype: DType) -> Scalar {
+    match dtype {
+        DType::F16 => (-3e4).into(),
+        _ => (-1e30).into(),
+    }
+}
+
+/// [B, A, Q, D].
+pub(super) fn forward<B: Backend>(
+    [q, k, v]: [FloatTensor<B>; 3],
+    bias: Bias<B>,
+    causal: bool,
+) -> FloatTensor<B> {
+    B::float_matmul(probabilities::<B>(q, k, bias, causal), v)
+}
+
+/// Gradients of the three inputs, and of the bias if `of_bias`.
+pub(super) fn backward<B: Backend>(
+    [q, k, v]: [FloatTensor<B>; 3],
+    (bias, causal): (Bias<B>, bool),
+    grad: FloatTensor<B>,
+    of_bias: bool,
+) -> ([FloatTensor<B>; 3], Option<FloatTensor<B>>) {
+    let sides = match &bias {
+        Bias::Some(bias) if of_bias => Some(bias.shape()),
+        _ => None,
+    };
+    let scale = scale(&q);
+    let p = probabilities::<B>(q.clone(), k.clone(), bias, causal);
+    let of_v = B::float_matmul(B::float_transpose(p.clone()), grad.clone());
+
+    let of_p = B::float_matmul(grad, B::float_transpose(v));
+    let along = B::float_sum_dim(B::float_mul(p.clone(), of_p.clone()), 3);
+    let of_scores = B::float_mul(p, B::float_sub(of_p, along));
+    let of_bias = sides.map(|sides| summed_to::<B>(of_scores.clone(), &sides));
+
+    let of_product = B::float_mul_scalar(of_scores, scale.into());
+    let of_q = B::float_matmul(of_product.clone(), k);
+    let of_k = B::float_matmul(B::float_transpose(of_product), q);
+    ([of_q, of_k, of_v], of_bias)
+}
+
+/// `x` [B, N, C * W] as C tensors [B, A, N, D].
+pub(super) fn heads_of<B: Backend, const C: usize>(
+    x: FloatTensor<B>,
+    heads: usize,
+) -> [FloatTensor<B>; C] {
+    let [batch, tokens, width]: [usize; 3] = x.shape().dims();
+    let split = Shape::new([batch, tokens, C, heads, width / (C * heads)]);
+    let split = B::float_permute(B::float_reshape(x, split), &[2, 0, 3, 1, 4]);
+    std::array::from_fn(|i| {
+        let mut slices = vec![Slice::full(); 5];
+        slices[0] = Slice::new(i as isize, Some(i as isize + 1), 1);
+        let one = B::float_slice(split.clone(), &slices);
+        let shape = one.shape();
+        B::float_reshape(one, Shape::from(shape.as_slice()[1..].to_vec()))
+    })
+}
+
+/// [B, N, 3W] -> three tensors [B, A, N, D].
+pub(super) fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
+    heads_of::<B, 3>(qkv, heads)
+}
+
+/// [B, A, N, D] -> [B, N, W].
+pub(super) fn join<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [batch, heads, tokens, width]: [usize; 4] = x.shape().dims();
+    let x = B::float_swap_dims(x, 1, 2);
+    B::float_reshape(x, Shape::new([batch, tokens, heads * width]))
+}
+
+/// [B, A, Q, K].
+fn probabilities<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    bias: Bias<B>,
+    causal: bool,
+) -> FloatTensor<B> {
+    let scale = scale(&q);
+    let product = B::float_matmul(q, B::float_transpose(k));
+    let mut scores = B::float_mul_scalar(product, scale.into());
+    let least = hidden_score(scores.dtype());
+    let hides = causal || matches!(bias, Bias::Some(_));
+    if let Bias::Some(bias) = bias {
+        let shape = scores.shape();
+        let [batch, heads, queries, keys]: [usize; 4] = shape.dims();
+        let [groups, a, q, k]: [usize; 4] = bias.shape().dims();
+        let grouped = Shape::new([batch / groups.max(1), groups, heads, queries, keys]);
+        let bias = B::float_reshape(bias, Shape::new([1, groups, a, q, k]));
+        scores = B::float_reshape(B::float_add(B::float_reshape(scores, grouped), bias), shape);
+    }
+    if causal {
+        let future = future::<B>(&scores);
+        scores = B::float_mask_fill(scores, future, least);
+    }
+    if !hides {
+        return B::softmax(scores, 3);
+    }
+    // Finite, so that a row of hidden keys has a softmax, which is then taken away.
+    let scores = B::float_clamp_min(scores, least);
+    let bool_type = get_or_init_device_settings::<B>(&scores.device()).bool_dtype;
+    let hidden = B::float_lower_equal_elem(scores.clone(), least, bool_type);
+    B::float_mask_fill(B::softmax(scores, 3), hidden, 0.0.into())
+}
+
+/// [B, A, Q, K], true where a key comes after the query.
+fn future<B: Backend>(scores: &FloatTensor<B>) -> BoolTensor<B> {
+    let shape = scores.shape();
+    let [_, _, queries, keys]: [usize; 4] = shape.dims();
+    let values: Vec<bool> = (0..queries).flat_map(|q| (0..keys).map(move |k| k > q)).collect();
+    let data = TensorData::new(values, [1, 1, queries, keys]);
+    B::bool_expand(B::bool_from_data(data, &scores.device()), shape)
+}
+
+/// Sums of `x` [B, A, Q, K] over what a tensor of `shape` was repeated along.
+fn summed_to<B: Backend>(x: FloatTensor<B>, shape: &Shape) -> FloatTensor<B> {
+    let [batch, heads, queries, keys]: [usize; 4] = x.shape().dims();
+    let groups = shape[0];
+    let grouped = Shape::new([batch / groups, groups * heads * queries * keys]);
+    let mut sum = B::float_sum_dim(B::float_reshape(x, grouped), 0);
+    sum = B::float_reshape(sum, Shape::new([groups, heads, queries, keys]));
+    for axis in [1, 2] {
+        if shape[axis] == 1 {
+            sum = B::float_sum_dim(sum, axis);
+        }
+    }
+    sum
+}
+
+fn scale(q: &impl TensorMetadata) -> f64 {
+    let shape = q.shape();
+    1.0 / (shape[3] as f64).sqrt()
+}

@@ -1,0 +1,285 @@
+//! Layer normalisation over the last axis.
+//!
+//! Source: arXiv 1607.06450; `torch.nn.functional.layer_norm`. The backward pass keeps the input
+//! alone: mean and deviation of a row cost less to compute again than to keep.
+//!
+//! Shape letters: W, width of a row.
+
+use std::mem::MaybeUninit;
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, ir::ScalarIr,
+        tensor::FloatTensor,
+    },
+    tensor::{Shape, Tensor},
+};
+use burn_autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn_flex::FlexTensor;
+use burn_router::{BackendRouter, RouterChannel};
+
+use crate::{capture, cpu, graph::register};
+
+/// Every row of `x` [.., W] at mean 0 and variance 1, times `weight` [W], plus `bias` [W].
+///
+/// `epsilon` is added to the variance, which is the mean of squares (no correction).
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(Dispatch::normalize_rows(x, weight, bias, epsilon))
+}
+
+/// What a backend contributes.
+#[backend_extension(Flex, Capture, Autodiff)]
+pub(crate) trait Norms: Backend {
+    /// See [`layer_norm`].
+    fn normalize_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        composed::<Self>(x, weight, bias, epsilon)
+    }
+
+    /// Gradients of x, weight and bias for the gradient `grad` of the result.
+    fn normalize_rows_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed_backward::<Self>(x, weight, grad, epsilon)
+    }
+}
+
+// The composed form
+
+fn composed<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    B::layer_norm(x, weight, Some(bias), epsilon)
+}
+
+fn composed_backward<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f64,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let shape = x.shape();
+    let last = shape.num_dims() - 1;
+    let width = shape[last];
+    let flat = Shape::new([shape.num_elements() / width.max(1), width]);
+    let (x, grad) = (B::float_reshape(x, flat.clone()), B::float_reshape(grad, flat));
+
+    let centered = B::float_sub(x.clone(), B::float_mean_dim(x, 1));
+    let variance = B::float_mean_dim(B::float_mul(centered.clone(), centered.clone()), 1);
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, epsilon.into()));
+    let normal = B::float_div(centered, deviation.clone());
+
+    let scaled = B::float_mul(grad.clone(), B::float_reshape(weight, Shape::new([1, width])));
+    let along = B::float_mean_dim(B::float_mul(scaled.clone(), normal.clone()), 1);
+    let level = B::float_mean_dim(scaled.clone(), 1);
+    let inner = B::float_sub(B::float_sub(scaled, level), B::float_mul(normal.clone(), along));
+    let of_x = B::float_reshape(B::float_div(inner, deviation), shape);
+
+    let over_rows = |tensor| B::float_reshape(B::float_sum_dim(tensor, 0), Shape::new([width]));
+    (of_x, over_rows(B::float_mul(grad.clone(), normal)), over_rows(grad))
+}
+
+// The CPU
+
+impl Norms for Flex {
+    fn normalize_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        cpu::in_f32(
+            [x, weight, bias],
+            |[x, weight, bias]| forward(&x, &weight, &bias, epsilon as f32),
+            |[x, weight, bias]| composed::<Self>(x, weight, bias, epsilon),
+        )
+    }
+
+    fn normalize_rows_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [of_x, of_weight, of_bias] = cpu::all_in_f32(
+            [x, weight, grad],
+            |[x, weight, grad]| backward(&x, &weight, &grad, epsilon as f32),
+            |[x, weight, grad]| composed_backward::<Self>(x, weight, grad, epsilon).into(),
+        );
+        (of_x, of_weight, of_bias)
+    }
+}
+
+fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, epsilon: f32) -> FlexTensor {
+    let (values, weight, bias) = (cpu::floats(x), cpu::floats(weight), cpu::floats(bias));
+    let width = weight.len();
+    let piece = cpu::rows_per_piece(width) * width.max(1);
+    let out = cpu::filled(values.len(), piece, |start, out| {
+        let rows = values[start..start + out.len()].chunks_exact(width);
+        cpu::with_vectors(
+            #[inline(always)]
+            || {
+                for (x, out) in rows.zip(out.chunks_exact_mut(width)) {
+                    let Row { mean, scale } = Row::of(x, epsilon);
+                    for (((out, &x), &weight), &bias) in out.iter_mut().zip(x).zip(weight).zip(bias)
+                    {
+                        out.write(((x - mean) * scale).mul_add(weight, bias));
+                    }
+                }
+            },
+        );
+    });
+    cpu::tensor(out, x.layout().shape().clone())
+}
+
+fn backward(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    grad: &FlexTensor,
+    epsilon: f32,
+) -> [FlexTensor; 3] {
+    let (values, weight, grad) = (cpu::floats(x), cpu::floats(weight), cpu::floats(grad));
+    let width = weight.len();
+    // Larger pieces than elsewhere, since each has sums over its rows of its own.
+    let piece = 4 * cpu::rows_per_piece(width) * width.max(1);
+    let (of_x, sums) = cpu::filled_and(values.len(), piece, |start, out| {
+        let rows = values[start..start + out.len()].chunks_exact(width);
+        let grads = grad[start..start + out.len()].chunks_exact(width);
+        // Of weight, then of bias.
+        let mut sums = vec![0.0; 2 * width];
+        cpu::with_vectors(
+            #[inline(always)]
+            || {
+                for ((x, grad), out) in rows.zip(grads).zip(out.chunks_exact_mut(width)) {
+                    row_backward(Row::of(x, epsilon), [x, weight, grad], out, &mut sums);
+                }
+            },
+        );
+        sums
+    });
+    let sums = cpu::added(sums, 2 * width);
+    let (of_weight, of_bias) = sums.split_at(width);
+    let vector = |values: &[f32]| cpu::tensor(values.to_vec(), Shape::new([width]));
+    [cpu::tensor(of_x, x.layout().shape().clone()), vector(of_weight), vector(of_bias)]
+}
+
+/// A row becomes `(x - mean) * scale`.
+#[derive(Clone, Copy)]
+struct Row {
+    mean: f32,
+    scale: f32,
+}
+
+impl Row {
+    #[inline(always)]
+    fn of(x: &[f32], epsilon: f32) -> Self {
+        let count = x.len() as f32;
+        let mean = cpu::sum(x, |x| x) / count;
+        let variance = cpu::sum(x, |x| (x - mean) * (x - mean)) / count;
+        Self { mean, scale: 1.0 / (variance + epsilon).sqrt() }
+    }
+}
+
+/// Writes the gradient of one row and adds its part of the gradients of weight and bias to `sums`.
+#[inline(always)]
+fn row_backward(
+    Row { mean, scale }: Row,
+    [x, weight, grad]: [&[f32]; 3],
+    out: &mut [MaybeUninit<f32>],
+    sums: &mut [f32],
+) {
+    let normal = |x: f32| (x - mean) * scale;
+    let count = x.len() as f32;
+    let level = cpu::sum_of([grad, weight], |[grad, weight]| grad * weight) / count;
+    let along =
+        cpu::sum_of([grad, weight, x], |[grad, weight, x]| grad * weight * normal(x)) / count;
+    let (of_weight, of_bias) = sums.split_at_mut(x.len());
+    let sums = of_weight.iter_mut().zip(of_bias);
+    let inputs = x.iter().zip(weight).zip(grad);
+    for ((out, (of_weight, of_bias)), ((&x, &weight), &grad)) in
+        out.iter_mut().zip(sums).zip(inputs)
+    {
+        let normal = normal(x);
+        out.write(scale * (grad.mul_add(weight, -level) - normal * along));
+        *of_weight += grad * normal;
+        *of_bias += grad;
+    }
+}
+
+// The graphs
+
+impl<C: RouterChannel> Norms for BackendRouter<C> {
+    fn normalize_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let inputs = vec![x, weight, bias];
+        capture::record("hearth::layer_norm", inputs, shape, vec![ScalarIr::Float(epsilon)])
+    }
+}
+
+impl<B: Norms, C: CheckpointStrategy> Norms for Autodiff<B, C> {
+    fn normalize_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (x, weight, bias) =
+            (x.into_primitive(), weight.into_primitive(), bias.into_primitive());
+        match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(
+                (x.clone(), weight.clone(), epsilon),
+                B::normalize_rows(x, weight, bias, epsilon),
+            ),
+            OpsKind::UnTracked(prepared) => {
+                prepared.finish(B::normalize_rows(x, weight, bias, epsilon))
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LayerNorm;
+
+impl<B: Norms> Backward<B, 3> for LayerNorm {
+    type State = (FloatTensor<B>, FloatTensor<B>, f64);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight, epsilon) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let (of_x, of_weight, of_bias) = B::normalize_rows_backward(x, weight, grad, epsilon);
+        let of_inputs = [of_x, of_weight, of_bias].map(Some);
+        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        register::<B>(grads, parents.into_iter().zip(of_inputs));
+    }
+}
