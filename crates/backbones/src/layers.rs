@@ -8,11 +8,10 @@
 
 use burn::{
     module::{Initializer, Module, Param, ParamId},
-    nn::{LayerNorm, LayerNormConfig, Linear},
-    tensor::{Bool, Device, Shape, Tensor, module::attention, ops::AttentionModuleOptions},
+    tensor::{Bool, Device, Shape, Tensor},
 };
 
-use hearth_kernels::activate;
+use hearth_kernels::{View, activate, layer_norm as normalize, linear as project, self_attention};
 
 use crate::{
     lora::{self, AttentionAdapters, MlpAdapters},
@@ -67,6 +66,25 @@ pub struct Block {
     pub mlp: Mlp,
     /// Scale of the MLP branch.
     pub ls2: Option<LayerScale>,
+}
+
+/// `x W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// [I, O].
+    pub weight: Param<Tensor<2>>,
+    /// [O].
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+/// Every token at mean 0 and variance 1, times a factor and plus an offset per channel.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// [W], `weight` in files.
+    pub gamma: Param<Tensor<1>>,
+    /// [W], `bias` in files.
+    pub beta: Param<Tensor<1>>,
+    epsilon: f64,
 }
 
 /// A learned factor per channel (arXiv 2103.17239).
@@ -176,40 +194,38 @@ fn scaled(branch: Tensor<3>, scale: Option<&LayerScale>) -> Tensor<3> {
 }
 
 impl Visible {
-    /// The mask and the setting that attention over queries [B, A, Q, D] understands.
-    pub(crate) fn of_queries(
-        &self,
-        queries: &Tensor<4>,
-    ) -> (Option<Tensor<4, Bool>>, AttentionModuleOptions) {
-        let [b, a, q, _] = queries.dims();
-        let options = AttentionModuleOptions {
-            is_causal: matches!(self, Visible::Past),
-            ..Default::default()
-        };
-        let mask = match self {
+    /// What attention makes of it.
+    pub(crate) fn view(&self) -> View {
+        let hidden = match self {
             Visible::Unpadded(padding) => {
-                let [_, n] = padding.dims();
-                Some(padding.clone().reshape([b, 1, 1, n]).expand([b, a, q, n]))
+                let [b, n] = padding.dims();
+                Some(padding.clone().reshape([b, 1, 1, n]))
             }
             Visible::All | Visible::Past => None,
         };
-        (mask, options)
+        View { hidden, causal: matches!(self, Visible::Past), ..View::default() }
+    }
+}
+
+impl Linear {
+    /// `x` [.., I]. Returns [.., O].
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        project(x, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()))
+    }
+}
+
+impl LayerNorm {
+    /// `x` [.., W]. Returns [.., W].
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        normalize(x, self.gamma.val(), self.beta.val(), self.epsilon)
     }
 }
 
 impl Attention {
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
-        let [b, n, w] = x.dims();
-        let a = self.num_heads;
-
-        // [B, N, 3W] -> [3, B, A, N, D]
-        let qkv = self.lora.qkv(&self.qkv, x).reshape([b, n, 3, a, w / a]).permute([2, 0, 3, 1, 4]);
-        let [q, k, v] = [0, 1, 2].map(|i| qkv.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
-
-        let (mask, options) = visible.of_queries(&q);
-        let heads = attention(q, k, v, mask, None, options);
-        lora::forward(&self.proj, &self.lora.proj, heads.swap_dims(1, 2).reshape([b, n, w]))
+        let heads = self_attention(self.lora.qkv(&self.qkv, x), self.num_heads, visible.view());
+        lora::forward(&self.proj, &self.lora.proj, heads)
     }
 }
 
@@ -237,8 +253,9 @@ pub fn linear(input: usize, output: usize, bias: bool, device: &Device) -> Linea
 }
 
 /// A layer norm with gain 1 and bias 0.
-pub fn layer_norm(width: usize, eps: f64, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(width).with_epsilon(eps).init(device)
+pub fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
+    let gamma = Initializer::Ones.init([width], device);
+    LayerNorm { gamma, beta: zeros([width], device), epsilon }
 }
 
 /// A parameter of zeros that takes no memory before its first use.

@@ -4,6 +4,7 @@
 //! a function of tensors, and its field names are those of timm, for C-RADIO those of its own files.
 #![recursion_limit = "256"]
 
+pub mod dropout;
 mod error;
 pub mod layers;
 pub mod lora;

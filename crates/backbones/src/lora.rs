@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use burn::{
     module::{Module, Param},
-    nn::Linear,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor},
 };
 
-use crate::layers::{Block, linear};
+use crate::{
+    dropout::Dropout,
+    layers::{Block, Linear, linear},
+};
 
 /// A linear layer of a block that an adapter can stand beside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +64,7 @@ pub struct Adapter {
     #[module(skip)]
     scale: f64,
     #[module(skip)]
-    dropout: f64,
-    /// Tells the dropout of this adapter from that of others.
-    #[module(skip)]
-    stream: u64,
-    #[module(skip)]
-    seeds: Option<Arc<[u64]>>,
+    dropout: Dropout,
 }
 
 /// Adapters of an attention; none where the layer stays alone.
@@ -100,14 +97,12 @@ pub fn adapt(blocks: &mut [Block], config: &LoraConfig, device: &Device) {
     for (at, block) in blocks.iter_mut().enumerate().skip(first) {
         for target in &config.targets {
             let [input, output] = block.sides(*target);
-            let stream = mix((config.stream << 32) + 8 * at as u64 + *target as u64);
+            let stream = (config.stream << 32) + 8 * at as u64 + *target as u64;
             *block.slot(*target) = Some(Adapter {
                 down: linear(input, config.rank, false, device),
                 up: linear(config.rank, output, false, device),
                 scale: config.alpha / config.rank as f64,
-                dropout: config.dropout,
-                stream,
-                seeds: None,
+                dropout: Dropout::new(config.dropout, stream),
             });
         }
     }
@@ -117,7 +112,7 @@ pub fn adapt(blocks: &mut [Block], config: &LoraConfig, device: &Device) {
 /// and however often it is computed.
 pub fn seed(blocks: &mut [Block], seeds: &Arc<[u64]>) {
     for adapter in blocks.iter_mut().flat_map(Block::adapters) {
-        adapter.seeds = (adapter.dropout > 0.0).then(|| seeds.clone());
+        adapter.dropout.seed(seeds);
     }
 }
 
@@ -203,16 +198,7 @@ impl AttentionAdapters {
 impl Adapter {
     /// `x` [B, N, I]. Returns [B, N, O].
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = match &self.seeds {
-            Some(seeds) => {
-                let [b, n, i] = x.dims();
-                assert_eq!(b, seeds.len(), "one seed for each sample");
-                let mask = self.mask(seeds, n * i);
-                let mask = TensorData::new(mask, [b, n, i]);
-                x.clone() * Tensor::from_data(mask, &x.device())
-            }
-            None => x,
-        };
+        let x = self.dropout.forward(x);
         self.up.forward(self.down.forward(x)) * self.scale
     }
 
@@ -223,25 +209,6 @@ impl Adapter {
 
     fn device(&self) -> Device {
         self.down.weight.lazy_device()
-    }
-
-    /// For `len` inputs of every sample: 0 where one is dropped, `1 / (1 - dropout)` elsewhere.
-    fn mask(&self, seeds: &[u64], len: usize) -> Vec<f32> {
-        let keep = (1.0 / (1.0 - self.dropout)) as f32;
-        let dropped = (self.dropout * f64::from(u32::MAX)) as u32;
-        let mut mask = vec![keep; seeds.len() * len];
-        for (sample, seed) in mask.chunks_mut(len).zip(seeds) {
-            let start = mix(seed ^ self.stream);
-            for (pair, i) in sample.chunks_mut(2).zip(0..) {
-                let bits = mix(start.wrapping_add(i));
-                for (value, bits) in pair.iter_mut().zip([bits as u32, (bits >> 32) as u32]) {
-                    if bits < dropped {
-                        *value = 0.0;
-                    }
-                }
-            }
-        }
-        mask
     }
 }
 
@@ -279,13 +246,4 @@ impl Block {
 
 fn add(weight: &mut Param<Tensor<2>>, product: Tensor<2>) {
     *weight = weight.clone().map(|weight| weight + product);
-}
-
-/// 64 bits that depend on all bits of `x`: the output function of SplitMix64
-/// (doi 10.1145/2714064.2660195), at position `x` of its sequence.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }

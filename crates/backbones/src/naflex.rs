@@ -8,14 +8,13 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{LayerNorm, Linear},
     tensor::{Bool, Device, Tensor, TensorData},
 };
 
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, Visible, layer_norm, linear, run, zeros},
+    layers::{Block, BlockConfig, LayerNorm, Linear, Visible, layer_norm, linear, run, zeros},
     positions::{Grid, resize_weights},
     vit::AttentionPool,
 };

@@ -11,7 +11,6 @@ mod positions;
 
 use burn::{
     module::{Module, Param},
-    nn::Linear,
     tensor::{Device, Int, Tensor, TensorData},
 };
 
@@ -21,7 +20,7 @@ pub use positions::PositionCrop;
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, Visible, linear, run, zeros},
+    layers::{Block, BlockConfig, Linear, Visible, linear, run, zeros},
     positions::Grid,
 };
 use positions::{TAPS, Taps};

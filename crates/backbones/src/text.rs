@@ -7,14 +7,15 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{Embedding, LayerNorm, Linear},
+    nn::Embedding,
     tensor::{Device, Int, Tensor},
 };
 
 use crate::{
     BackboneError,
+    dropout::Dropout,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, Visible, layer_norm, linear, run, zeros},
+    layers::{Block, BlockConfig, LayerNorm, Linear, Visible, layer_norm, linear, run, zeros},
 };
 
 /// Which token stands for the caption.
@@ -62,6 +63,9 @@ pub struct TextTransformer {
     pub norm: LayerNorm,
     /// Projection to E.
     pub head: Linear,
+    /// In front of the projection, while training.
+    #[module(skip)]
+    pub dropout: Dropout,
     #[module(skip)]
     config: TextConfig,
 }
@@ -84,6 +88,7 @@ impl TextConfig {
             blocks: (0..self.depth).map(|_| self.block.init(device)).collect(),
             norm: layer_norm(width, self.block.norm_eps, device),
             head: linear(width, self.projection, self.projection_bias, device),
+            dropout: Dropout::default(),
             config: self.clone(),
         }
     }
@@ -98,7 +103,8 @@ impl TextTransformer {
         let tokens = self.token_embedding.forward(ids.clone());
         let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
         let x = run(&self.blocks, x, &visible, recompute_blocks);
-        self.head.forward(self.norm.forward(self.pool(x, ids)))
+        let pooled = self.norm.forward(self.pool(x, ids));
+        self.head.forward(self.dropout.forward(pooled))
     }
 
     /// The numbers it was built from.

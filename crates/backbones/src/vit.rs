@@ -8,14 +8,17 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{LayerNorm, Linear},
-    tensor::{Device, Tensor, module::attention, module::linear as project},
+    tensor::{Device, Tensor},
 };
+use hearth_kernels::{attention, linear as project};
 
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Block, BlockConfig, Mlp, Visible, frozen_zeros, layer_norm, linear, run, zeros},
+    layers::{
+        Block, BlockConfig, LayerNorm, Linear, Mlp, Visible, frozen_zeros, layer_norm, linear, run,
+        zeros,
+    },
 };
 
 /// How the tokens become one vector.
@@ -279,8 +282,7 @@ impl AttentionPool {
         let tokens = tokens.reshape([b, t, 2, a, w / a]).permute([2, 0, 3, 1, 4]);
         let [k, v] = [0, 1].map(|i| tokens.clone().slice_dim(0, i..i + 1).squeeze_dim::<4>(0));
 
-        let (mask, options) = visible.of_queries(&query);
-        let heads = attention(query, k, v, mask, None, options);
+        let heads = attention(query, k, v, visible.view());
         let pooled = self.proj.forward(heads.swap_dims(1, 2).reshape([b, 1, w]));
         let pooled = pooled.clone() + self.mlp.forward(self.norm.forward(pooled));
         pooled.squeeze_dim::<2>(1)

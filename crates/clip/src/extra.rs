@@ -27,6 +27,8 @@ use crate::{
 pub struct Extra {
     /// Inputs of adapters are dropped.
     pub dropout: bool,
+    /// Probability that a pooled feature of a caption is dropped.
+    pub text_dropout: f64,
     /// The triplet loss.
     pub triplet: Option<Triplet>,
     /// Distances to a teacher.

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use burn::{module::Module, tensor::Device};
 use hearth_backbones::{
+    dropout::Dropout,
     layers::Block,
     lora::{self, LoraConfig, Target},
 };
@@ -187,13 +188,21 @@ impl fmt::Display for Peft {
     }
 }
 
-/// `model` for the training step of `key`, whose sample number `first` is its first of `samples`.
-pub fn with_dropout(model: &Clip, key: &Key, first: usize, samples: usize) -> Clip {
+/// What decides about dropout in the training step of `key` for `samples` samples from number `first` on.
+pub fn dropout_seeds(key: &Key, first: usize, samples: usize) -> Arc<[u64]> {
     let key = key.of("dropout");
-    let seeds: Arc<[u64]> =
-        (first..first + samples).map(|sample| key.at(sample as u64).rng().bits()).collect();
+    (first..first + samples).map(|sample| key.at(sample as u64).rng().bits()).collect()
+}
+
+/// `model` with dropout in its adapters, and of pooled text features at `text_rate`, by the seeds of
+/// the samples.
+pub fn with_dropout(model: &Clip, text_rate: f64, seeds: &Arc<[u64]>) -> Clip {
+    /// Another place than any adapter.
+    const POOLED_TEXT: u64 = u64::MAX;
     let mut model = model.clone();
-    towers(&mut model).into_iter().for_each(|blocks| lora::seed(blocks, &seeds));
+    towers(&mut model).into_iter().for_each(|blocks| lora::seed(blocks, seeds));
+    model.text.dropout = Dropout::new(text_rate, POOLED_TEXT);
+    model.text.dropout.seed(seeds);
     model
 }
 

@@ -160,10 +160,14 @@ pub(crate) fn fingerprint(
     if data.augments() && spec.hearth.dataset.train.flip > 0.0 {
         add("`hearth.dataset.train.flip`", text(&spec.hearth.dataset.train.flip));
     }
+    let text_dropout = spec.hearth.train.text_dropout;
+    if text_dropout > 0.0 {
+        add("`hearth.train.text_dropout`", text(&text_dropout));
+    }
     if *peft != Peft::whole() {
         add("what is trained", peft.to_string());
     }
-    if peft.drops() {
+    if peft.drops() || text_dropout > 0.0 {
         add("`train.seed`", text(&seed));
     }
     if spec.train.triplet_loss_weight > 0.0 {

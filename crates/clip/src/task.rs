@@ -15,7 +15,7 @@ use hearth_weights::parameters;
 use crate::{
     extra::Extra,
     model::Clip,
-    peft::with_dropout,
+    peft::{dropout_seeds, with_dropout},
     pictures::Pictures,
     retrieval::{self, Pairs},
     vision::Images,
@@ -91,8 +91,10 @@ impl Task for ContrastiveTask {
     fn forward(&self, model: &Clip, batch: &Batch, step: &Step) -> Local {
         let (images, ids) = (self.images(batch), self.ids(batch));
         let [samples, _] = ids.dims();
-        let dropping =
-            self.extra.dropout.then(|| with_dropout(model, &step.key, step.first, samples));
+        let Extra { dropout, text_dropout, .. } = self.extra;
+        let drops = dropout || text_dropout > 0.0;
+        let seeds = || dropout_seeds(&step.key, step.first, samples);
+        let dropping = drops.then(|| with_dropout(model, text_dropout, &seeds()));
         let model = dropping.as_ref().unwrap_or(model);
         let embeddings = Embeddings {
             images: model.embed_images(images.clone(), self.recompute),

@@ -166,7 +166,8 @@ fn extra(
     key: &Key,
 ) -> Result<Extra, ClipError> {
     let (weight, margin) = (spec.train.triplet_loss_weight, spec.train.triplet_margin);
-    let mut extra = Extra { dropout: peft.drops(), ..Extra::default() };
+    let text_dropout = spec.hearth.train.text_dropout;
+    let mut extra = Extra { dropout: peft.drops(), text_dropout, ..Extra::default() };
     extra.triplet = (weight > 0.0).then_some(Triplet { weight, margin });
     if spec.regularization.enabled {
         extra.preservation = Some(Preservation {

@@ -11,19 +11,22 @@ mod cpu;
 
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, ExtensionType, Flex, TensorMetadata, backend_extension,
-        ir::ScalarIr, tensor::FloatTensor,
+        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, ir::ScalarIr,
+        tensor::FloatTensor,
     },
     tensor::{Bool, DType, FloatDType, Shape, Tensor},
 };
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, NodeGuard, Ops, OpsKind},
+    ops::{Backward, Ops, OpsKind},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
-use crate::{capture, graph::register};
+use crate::{
+    capture,
+    graph::{Maybe, register},
+};
 
 /// What queries see of the keys, and how strongly before they look; by default everything alike.
 #[derive(Debug, Clone, Default)]
@@ -59,9 +62,9 @@ pub fn self_attention(qkv: Tensor<3>, heads: usize, view: View) -> Tensor<3> {
 
 impl View {
     /// Mask and bias in one of the type of the inputs, as the backends take it.
-    fn bias(self, dtype: DType) -> Bias<Dispatch> {
+    fn bias(self, dtype: DType) -> Maybe<Dispatch> {
         let bias = match (self.hidden, self.bias) {
-            (None, None) => return Bias::None,
+            (None, None) => return Maybe::None,
             (None, Some(bias)) => bias,
             (Some(hidden), None) => {
                 let none = Tensor::zeros(hidden.dims(), &hidden.device());
@@ -73,7 +76,7 @@ impl View {
                 bias.expand(sides).mask_fill(hidden.expand(sides), f32::NEG_INFINITY)
             }
         };
-        Bias::Some(bias.cast(FloatDType::from(dtype)).into_dispatch())
+        Maybe::Some(bias.cast(FloatDType::from(dtype)).into_dispatch())
     }
 
     /// Panics where mask or bias do not fit.
@@ -90,23 +93,15 @@ impl View {
     }
 }
 
-/// What is added to the scores.
-#[derive(Debug, Clone, ExtensionType)]
-pub(crate) enum Bias<B: Backend> {
-    None,
-    /// [G, A or 1, Q or 1, K], minus infinity where a key is hidden.
-    Some(FloatTensor<B>),
-}
-
 /// What a backend contributes.
 #[backend_extension(Flex, Capture, Autodiff)]
 pub(crate) trait Attention: Backend {
-    /// See [`attention`].
+    /// See [`attention`]. `bias` is minus infinity where a key is hidden.
     fn attend(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] bias: Maybe<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
         composed::forward::<Self>([q, k, v], bias, causal)
@@ -117,7 +112,7 @@ pub(crate) trait Attention: Backend {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         causal: bool,
         of_bias: bool,
@@ -130,7 +125,7 @@ pub(crate) trait Attention: Backend {
     /// See [`self_attention`].
     fn attend_to_itself(
         qkv: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] bias: Maybe<Self>,
         heads: usize,
         causal: bool,
     ) -> FloatTensor<Self> {
@@ -144,7 +139,7 @@ pub(crate) trait Attention: Backend {
     /// Gradients of qkv and, if `of_bias`, the bias for the gradient `grad` of the result.
     fn attend_to_itself_backward(
         qkv: FloatTensor<Self>,
-        #[extension_type] bias: Bias<Self>,
+        #[extension_type] bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
         causal: bool,
@@ -164,7 +159,7 @@ impl Attention for Flex {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
         cpu::attend([q, k, v], bias, causal)
@@ -174,7 +169,7 @@ impl Attention for Flex {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         causal: bool,
         of_bias: bool,
@@ -185,7 +180,7 @@ impl Attention for Flex {
 
     fn attend_to_itself(
         qkv: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         heads: usize,
         causal: bool,
     ) -> FloatTensor<Self> {
@@ -194,7 +189,7 @@ impl Attention for Flex {
 
     fn attend_to_itself_backward(
         qkv: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
         causal: bool,
@@ -211,7 +206,7 @@ impl<C: RouterChannel> Attention for BackendRouter<C> {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
         let shape = q.shape();
@@ -222,7 +217,7 @@ impl<C: RouterChannel> Attention for BackendRouter<C> {
 
     fn attend_to_itself(
         qkv: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         heads: usize,
         causal: bool,
     ) -> FloatTensor<Self> {
@@ -239,7 +234,7 @@ impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
         let nodes = [q.node(), k.node(), v.node(), bias.node_or(&v)];
@@ -256,7 +251,7 @@ impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
 
     fn attend_to_itself(
         qkv: FloatTensor<Self>,
-        bias: Bias<Self>,
+        bias: Maybe<Self>,
         heads: usize,
         causal: bool,
     ) -> FloatTensor<Self> {
@@ -271,37 +266,11 @@ impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
     }
 }
 
-impl<B: Backend> Bias<B> {
-    fn tensor(self) -> Option<FloatTensor<B>> {
-        match self {
-            Bias::None => None,
-            Bias::Some(bias) => Some(bias),
-        }
-    }
-}
-
-impl<B: Backend, C: CheckpointStrategy> Bias<Autodiff<B, C>> {
-    /// Without a bias, its place among the parents is taken by one that is there anyway.
-    fn node_or(&self, other: &FloatTensor<Autodiff<B, C>>) -> NodeGuard {
-        match self {
-            Bias::None => other.node(),
-            Bias::Some(bias) => bias.node(),
-        }
-    }
-
-    fn into_inner(self) -> Bias<B> {
-        match self {
-            Bias::None => Bias::None,
-            Bias::Some(bias) => Bias::Some(bias.into_primitive()),
-        }
-    }
-}
-
 /// What the backward pass keeps: the inputs.
 #[derive(Debug, Clone)]
 struct Attended<B: Backend, const N: usize> {
     inputs: [FloatTensor<B>; N],
-    bias: Bias<B>,
+    bias: Maybe<B>,
     causal: bool,
 }
 
@@ -319,7 +288,7 @@ impl<B: Attention> Backward<B, 4> for Attend {
     ) {
         let Attended { inputs: [q, k, v], bias, causal } = ops.state;
         let [of_q, of_k, of_v, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let of_bias = of_bias.filter(|_| matches!(bias, Bias::Some(_)));
+        let of_bias = of_bias.filter(|_| bias.is_some());
         let grad = grads.consume::<B>(&ops.node);
         let (q, k, v, bias) = B::attend_backward(q, k, v, bias, grad, causal, of_bias.is_some());
         register::<B>(grads, [(of_q, Some(q)), (of_k, Some(k)), (of_v, Some(v)), (of_bias, bias)]);
@@ -342,7 +311,7 @@ impl<B: Attention> Backward<B, 2> for AttendToItself {
     ) {
         let Attended { inputs: [qkv], bias, causal } = ops.state;
         let [of_qkv, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let of_bias = of_bias.filter(|_| matches!(bias, Bias::Some(_)));
+        let of_bias = of_bias.filter(|_| bias.is_some());
         let grad = grads.consume::<B>(&ops.node);
         let (qkv, bias) =
             B::attend_to_itself_backward(qkv, bias, grad, self.heads, causal, of_bias.is_some());

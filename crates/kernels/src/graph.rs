@@ -1,7 +1,46 @@
 //! What the operations of our own do with the graph of derivatives.
 
-use burn::backend::{Backend, tensor::FloatTensor};
-use burn_autodiff::{NodeId, grads::Gradients};
+use burn::backend::{Autodiff, Backend, ExtensionType, tensor::FloatTensor};
+use burn_autodiff::{
+    NodeId, checkpoint::strategy::CheckpointStrategy, grads::Gradients, ops::NodeGuard,
+};
+
+/// An input that may be missing: `Option` does not cross the dispatch of extensions.
+#[derive(Debug, Clone, ExtensionType)]
+pub(crate) enum Maybe<B: Backend> {
+    None,
+    Some(FloatTensor<B>),
+}
+
+impl<B: Backend> Maybe<B> {
+    pub(crate) fn is_some(&self) -> bool {
+        matches!(self, Maybe::Some(_))
+    }
+
+    pub(crate) fn tensor(self) -> Option<FloatTensor<B>> {
+        match self {
+            Maybe::None => None,
+            Maybe::Some(tensor) => Some(tensor),
+        }
+    }
+}
+
+impl<B: Backend, C: CheckpointStrategy> Maybe<Autodiff<B, C>> {
+    /// The place of a missing input among the parents is taken by one that is there anyway.
+    pub(crate) fn node_or(&self, other: &FloatTensor<Autodiff<B, C>>) -> NodeGuard {
+        match self {
+            Maybe::None => other.node(),
+            Maybe::Some(tensor) => tensor.node(),
+        }
+    }
+
+    pub(crate) fn into_inner(self) -> Maybe<B> {
+        match self {
+            Maybe::None => Maybe::None,
+            Maybe::Some(tensor) => Maybe::Some(tensor.into_primitive()),
+        }
+    }
+}
 
 /// Hands every tracked parent its gradient.
 pub(crate) fn register<B: Backend>(

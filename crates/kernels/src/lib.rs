@@ -11,8 +11,10 @@ mod attention;
 mod capture;
 mod cpu;
 mod graph;
+mod linear;
 mod norm;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
+pub use linear::linear;
 pub use norm::layer_norm;

@@ -7,7 +7,6 @@
 
 use burn::{
     module::Module,
-    nn::{LayerNorm, Linear},
     tensor::{Device, Tensor, activation},
 };
 
@@ -16,7 +15,7 @@ use hearth_kernels::activate;
 use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
-    layers::{Activation, Block, BlockConfig, Visible, layer_norm, linear, run},
+    layers::{Activation, Block, BlockConfig, LayerNorm, Linear, Visible, layer_norm, linear, run},
     positions::Grid,
 };
 

@@ -104,6 +104,9 @@ block! {
         /// Shows a C-RADIO vision tower a random part of its position table for each training picture, as its
         /// authors train it and TAO does. Frozen vision towers see the table as in evaluation.
         position_crops: bool = true,
+        /// Probability that a feature of a caption is dropped in front of its projection, while training. With a
+        /// few thousand captions from scratch it is what keeps a text tower from learning them by heart.
+        text_dropout: f64 = 0.0 => min(0.0), below(1.0),
         /// Format of checkpoints. Both hold the same tensors under the names of the family's public checkpoints;
         /// `torch.load(weights_only=True)` reads the PyTorch file, and so does every key that names weights.
         checkpoint_format: CheckpointFormat = CheckpointFormat::Safetensors => known_as(&["save_format", "format"]),

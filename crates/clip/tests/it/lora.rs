@@ -264,6 +264,7 @@ fn split(batch: &Batch, sizes: &[usize]) -> Vec<Batch> {
 fn everything(teacher: Clip) -> Extra {
     Extra {
         dropout: true,
+        text_dropout: 0.4,
         triplet: Some(Triplet { weight: 0.5, margin: 0.2 }),
         preservation: Some(Preservation {
             teacher,
@@ -294,6 +295,9 @@ fn micro_batches_and_recomputed_blocks_change_nothing_with_dropout_and_every_los
     task.extra.dropout = false;
     let (without, _) = step(&task, &model, std::slice::from_ref(&batch));
     assert!((loss - without).abs() > 1e-3, "dropout does something: {loss} {without}");
+    task.extra.text_dropout = 0.0;
+    let (neither, _) = step(&task, &model, std::slice::from_ref(&batch));
+    assert!((without - neither).abs() > 1e-3, "so does that of texts: {without} {neither}");
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Attention from the operations that every backend has, forward and backward.
 
-use super::Bias;
-
 use burn::{
     backend::{
         Backend, Scalar, TensorMetadata, get_or_init_device_settings,
@@ -9,6 +7,8 @@ use burn::{
     },
     tensor::{DType, Shape, Slice, TensorData},
 };
+
+use crate::graph::Maybe;
 
 /// Stands for minus infinity, so that a row of nothing else has a softmax.
 fn hidden_score(dtype: DType) -> Scalar {
@@ -21,7 +21,7 @@ fn hidden_score(dtype: DType) -> Scalar {
 /// [B, A, Q, D].
 pub(super) fn forward<B: Backend>(
     [q, k, v]: [FloatTensor<B>; 3],
-    bias: Bias<B>,
+    bias: Maybe<B>,
     causal: bool,
 ) -> FloatTensor<B> {
     B::float_matmul(probabilities::<B>(q, k, bias, causal), v)
@@ -30,12 +30,12 @@ pub(super) fn forward<B: Backend>(
 /// Gradients of the three inputs, and of the bias if `of_bias`.
 pub(super) fn backward<B: Backend>(
     [q, k, v]: [FloatTensor<B>; 3],
-    (bias, causal): (Bias<B>, bool),
+    (bias, causal): (Maybe<B>, bool),
     grad: FloatTensor<B>,
     of_bias: bool,
 ) -> ([FloatTensor<B>; 3], Option<FloatTensor<B>>) {
     let sides = match &bias {
-        Bias::Some(bias) if of_bias => Some(bias.shape()),
+        Maybe::Some(bias) if of_bias => Some(bias.shape()),
         _ => None,
     };
     let scale = scale(&q);
@@ -86,15 +86,15 @@ pub(super) fn join<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
 fn probabilities<B: Backend>(
     q: FloatTensor<B>,
     k: FloatTensor<B>,
-    bias: Bias<B>,
+    bias: Maybe<B>,
     causal: bool,
 ) -> FloatTensor<B> {
     let scale = scale(&q);
     let product = B::float_matmul(q, B::float_transpose(k));
     let mut scores = B::float_mul_scalar(product, scale.into());
     let least = hidden_score(scores.dtype());
-    let hides = causal || matches!(bias, Bias::Some(_));
-    if let Bias::Some(bias) = bias {
+    let hides = causal || bias.is_some();
+    if let Maybe::Some(bias) = bias {
         let shape = scores.shape();
         let [batch, heads, queries, keys]: [usize; 4] = shape.dims();
         let [groups, a, q, k]: [usize; 4] = bias.shape().dims();

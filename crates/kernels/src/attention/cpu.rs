@@ -10,10 +10,13 @@ use burn::{
 };
 use burn_flex::{FlexTensor, Layout};
 
-use super::{Bias, composed};
-use crate::cpu::{
-    self, math,
-    matrix::{Before, Matrix, Target, multiply},
+use super::composed;
+use crate::{
+    cpu::{
+        self, math,
+        matrix::{Before, Matrix, Target, multiply},
+    },
+    graph::Maybe,
 };
 
 /// Scores of one block of queries: 256 KiB.
@@ -22,7 +25,7 @@ const BLOCK: usize = 1 << 16;
 const PIECES_WITH_BIAS: usize = 16;
 
 /// [B, A, Q, D], in memory as [B, Q, A, D].
-pub(super) fn attend(inputs: [FlexTensor; 3], bias: Bias<Flex>, causal: bool) -> FlexTensor {
+pub(super) fn attend(inputs: [FlexTensor; 3], bias: Maybe<Flex>, causal: bool) -> FlexTensor {
     let dtype = inputs[0].dtype();
     if dtype == DType::F64 {
         return composed::forward::<Flex>(inputs, bias, causal);
@@ -37,7 +40,7 @@ pub(super) fn attend(inputs: [FlexTensor; 3], bias: Bias<Flex>, causal: bool) ->
 /// Gradients of q, k and v, and of the bias if `of_bias`.
 pub(super) fn attend_backward(
     inputs: [FlexTensor; 3],
-    (bias, causal): (Bias<Flex>, bool),
+    (bias, causal): (Maybe<Flex>, bool),
     grad: FlexTensor,
     of_bias: bool,
 ) -> ([FlexTensor; 3], Option<FlexTensor>) {
@@ -68,7 +71,7 @@ pub(super) fn attend_backward(
 /// Attention of `qkv` [B, N, 3W] over itself. Returns [B, N, W].
 pub(super) fn attend_to_itself(
     qkv: FlexTensor,
-    bias: Bias<Flex>,
+    bias: Maybe<Flex>,
     heads: usize,
     causal: bool,
 ) -> FlexTensor {
@@ -78,7 +81,7 @@ pub(super) fn attend_to_itself(
 /// Gradients of `qkv` and of the bias if `of_bias`.
 pub(super) fn attend_to_itself_backward(
     qkv: FlexTensor,
-    (bias, causal): (Bias<Flex>, bool),
+    (bias, causal): (Maybe<Flex>, bool),
     grad: FlexTensor,
     heads: usize,
     of_bias: bool,
@@ -132,7 +135,7 @@ struct Inputs {
 }
 
 impl Inputs {
-    fn new(inputs: [FlexTensor; 3], bias: Bias<Flex>, causal: bool) -> Self {
+    fn new(inputs: [FlexTensor; 3], bias: Maybe<Flex>, causal: bool) -> Self {
         Self {
             heads: inputs.map(|input| adjacent(cpu::single(input))),
             bias: bias.tensor().map(|bias| cpu::single(bias).to_contiguous()),

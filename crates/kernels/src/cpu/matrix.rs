@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use burn_flex::FlexTensor;
 use gemm::Parallelism;
 
 /// Element (i, j) lies at `i * strides[0] + j * strides[1]`.
@@ -33,6 +34,14 @@ impl<'a> Matrix<'a> {
     pub(crate) fn new(data: &'a [f32], sides: [usize; 2], strides: [usize; 2]) -> Self {
         assert!(extent(sides, strides) <= data.len(), "a matrix lies inside its slice");
         Self { data, sides, strides }
+    }
+
+    /// `x` [rows, columns] in f32, with strides that are not negative.
+    pub(crate) fn of(x: &'a FlexTensor) -> Self {
+        let layout = x.layout();
+        let data: &[f32] = x.storage();
+        let strides = [0, 1].map(|axis| layout.strides()[axis] as usize);
+        Self::new(&data[layout.start_offset().min(data.len())..], layout.shape().dims(), strides)
     }
 
     /// Row by row without gaps.

@@ -1,0 +1,239 @@
+//! A linear layer: x W + b.
+//!
+//! Source: `torch.nn.functional.linear`, with the matrix transposed. The bias is in the output before
+//! the product is added to it, and every thread multiplies rows of its own.
+//!
+//! Shape letters: M rows, I inputs, O outputs.
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, ops::ModuleOps,
+        tensor::FloatTensor,
+    },
+    tensor::{DType, Shape, Tensor},
+};
+use burn_autodiff::{
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn_flex::FlexTensor;
+use burn_router::{BackendRouter, RouterChannel};
+use rayon::prelude::*;
+
+use crate::{
+    capture,
+    cpu::{
+        self,
+        matrix::{Before, Matrix, Target, multiply},
+    },
+    graph::{Maybe, register},
+};
+
+/// `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O].
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let bias = match bias {
+        Some(bias) => Maybe::Some(bias.into_dispatch()),
+        None => Maybe::None,
+    };
+    Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch(), bias))
+}
+
+/// What a backend contributes.
+#[backend_extension(Flex, Capture, Autodiff)]
+pub(crate) trait Linear: Backend {
+    /// See [`linear`].
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        #[extension_type] bias: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        Self::linear(x, weight, bias.tensor())
+    }
+
+    /// The gradient of x [.., I] for that of the result, `grad` [.., O].
+    fn project_backward_x(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_x_backward(weight, grad)
+    }
+
+    /// The gradient of the weight.
+    fn project_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_weight_backward(x, grad)
+    }
+
+    /// The gradient of the bias.
+    fn project_backward_bias(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_bias_backward(grad)
+    }
+}
+
+// The CPU
+
+impl Linear for Flex {
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        if x.dtype() != DType::F32 {
+            return Self::linear(x, weight, bias.tensor());
+        }
+        forward(&x.to_contiguous(), &weight, bias.tensor())
+    }
+
+    fn project_backward_x(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if grad.dtype() != DType::F32 {
+            return Self::linear_x_backward(weight, grad);
+        }
+        forward(&grad.to_contiguous(), &weight.transpose(0, 1), None)
+    }
+
+    fn project_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if grad.dtype() != DType::F32 {
+            return Self::linear_weight_backward(x, grad);
+        }
+        weight_gradient(&x.to_contiguous(), &grad.to_contiguous())
+    }
+
+    fn project_backward_bias(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if grad.dtype() != DType::F32 {
+            return Self::linear_bias_backward(grad);
+        }
+        bias_gradient(&grad.to_contiguous())
+    }
+}
+
+/// `x` is contiguous.
+fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
+    let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
+    let bias = bias.map(|bias| bias.to_contiguous());
+    let bias = bias.as_ref().map(cpu::floats);
+    let mut shape = x.layout().shape().clone();
+    let last = shape.num_dims() - 1;
+    shape[last] = outputs;
+
+    let (values, weight) = (cpu::floats(x), Matrix::of(weight));
+    let rows = shape.num_elements() / outputs.max(1);
+    let piece = rows.div_ceil(rayon::current_num_threads()).max(1) * outputs.max(1);
+    let out = cpu::filled(rows * outputs, piece, |start, out| {
+        let rows = out.len() / outputs;
+        let x = &values[start / outputs * inputs..][..rows * inputs];
+        let mut before = Before::Forget;
+        if let Some(bias) = bias {
+            before = Before::Keep;
+            for row in out.chunks_exact_mut(outputs) {
+                row.iter_mut().zip(bias).for_each(|(out, &bias)| {
+                    out.write(bias);
+                });
+            }
+        }
+        let out = Target::new(out, [rows, outputs], [outputs, 1]);
+        multiply(out, Matrix::dense(x, [rows, inputs]), weight, 1.0, before);
+    });
+    cpu::tensor(out, shape)
+}
+
+/// x^T grad: [I, O]; both contiguous.
+fn weight_gradient(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let last =
+        |tensor: &FlexTensor| tensor.layout().shape().as_slice().last().copied().unwrap_or(1);
+    let (inputs, outputs) = (last(x), last(grad));
+    let (x, grad) = (cpu::floats(x), cpu::floats(grad));
+    let rows = grad.len() / outputs.max(1);
+    let piece = inputs.div_ceil(rayon::current_num_threads()).max(1) * outputs.max(1);
+    let out = cpu::filled(inputs * outputs, piece, |start, out| {
+        let (first, count) = (start / outputs, out.len() / outputs);
+        let x = Matrix::new(&x[first.min(x.len())..], [rows, count], [inputs, 1]);
+        let grad = Matrix::dense(grad, [rows, outputs]);
+        let out = Target::new(out, [count, outputs], [outputs, 1]);
+        multiply(out, x.transposed(), grad, 1.0, Before::Forget);
+    });
+    cpu::tensor(out, Shape::new([inputs, outputs]))
+}
+
+/// Sum over all rows: [O].
+fn bias_gradient(grad: &FlexTensor) -> FlexTensor {
+    let outputs = grad.layout().shape().as_slice().last().copied().unwrap_or(1);
+    let piece = 4 * cpu::rows_per_piece(outputs) * outputs.max(1);
+    let sums = cpu::floats(grad).par_chunks(piece).map(|rows| {
+        let mut sums = vec![0.0; outputs];
+        cpu::with_vectors(
+            #[inline(always)]
+            || {
+                for row in rows.chunks_exact(outputs) {
+                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                }
+            },
+        );
+        sums
+    });
+    cpu::tensor(cpu::added(sums.collect(), outputs), Shape::new([outputs]))
+}
+
+// The graphs
+
+impl<C: RouterChannel> Linear for BackendRouter<C> {
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        let mut shape = x.shape();
+        let last = shape.num_dims() - 1;
+        shape[last] = weight.shape()[1];
+        let inputs = [x, weight].into_iter().chain(bias.tensor()).collect();
+        capture::record("hearth::linear", inputs, shape, Vec::new())
+    }
+}
+
+impl<B: Linear, C: CheckpointStrategy> Linear for Autodiff<B, C> {
+    fn project(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Maybe<Self>,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), weight.node(), bias.node_or(&x)];
+        // Each is kept only where the other one is differentiated.
+        let keep = [weight.is_tracked(), x.is_tracked()];
+        let with_bias = bias.is_some();
+        let (x, weight) = (x.into_primitive(), weight.into_primitive());
+        let bias = bias.into_inner();
+        match (Project { with_bias }).prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => {
+                let state = [keep[0].then(|| x.clone()), keep[1].then(|| weight.clone())];
+                prepared.finish(state, B::project(x, weight, bias))
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(B::project(x, weight, bias)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Project {
+    with_bias: bool,
+}
+
+impl<B: Linear> Backward<B, 3> for Project {
+    type State = [Option<FloatTensor<B>>; 2];
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [x, weight] = ops.state;
+        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        let [of_x, of_weight, of_bias] = parents;
+        let of_bias = of_bias.filter(|_| self.with_bias);
+        let by_x = of_x.zip(weight).map(|(_, weight)| B::project_backward_x(weight, grad.clone()));
+        let by_weight = of_weight.zip(x).map(|(_, x)| B::project_backward_weight(x, grad.clone()));
+        let by_bias = of_bias.map(|_| B::project_backward_bias(grad));
+        register::<B>(grads, [(of_x, by_x), (of_weight, by_weight), (of_bias, by_bias)]);
+    }
+}
