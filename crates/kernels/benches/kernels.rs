@@ -7,7 +7,9 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use hearth_kernels::{Activation, View, activate, layer_norm, linear, self_attention};
+use hearth_kernels::{
+    Activation, View, activate, layer_norm, linear, log_softmax, self_attention, softmax,
+};
 
 /// B, N, W, M of ViT-B/16 at 224 pixels, and its heads.
 const BATCH: usize = 8;
@@ -59,7 +61,12 @@ const CASES: &[Case] = &[
         sides: [BATCH, TOKENS, 3 * WIDTH],
         prepare: || Box::new(|x| self_attention(x, HEADS, View::default())),
     },
+    Case { name: "softmax", sides: SCORES, prepare: || Box::new(softmax) },
+    Case { name: "log_softmax", sides: SCORES, prepare: || Box::new(log_softmax) },
 ];
+
+/// The scores of one block.
+const SCORES: [usize; 3] = [BATCH * HEADS, TOKENS, TOKENS];
 
 fn activation(function: Activation) -> Operation {
     Box::new(move |x| activate(x, function))

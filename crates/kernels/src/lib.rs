@@ -13,8 +13,10 @@ mod cpu;
 mod graph;
 mod linear;
 mod norm;
+mod softmax;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
 pub use linear::linear;
 pub use norm::layer_norm;
+pub use softmax::{log_softmax, softmax};

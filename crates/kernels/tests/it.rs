@@ -5,5 +5,7 @@ mod it {
     mod activation;
     mod attention;
     mod compare;
+    mod linear;
     mod norm;
+    mod softmax;
 }

@@ -73,6 +73,14 @@ impl<'a> Target<'a> {
         let data = unsafe { &mut *(std::ptr::from_mut(data) as *mut [MaybeUninit<f32>]) };
         Self::new(data, sides, [sides[1], 1])
     }
+
+    /// Writes zeros.
+    fn clear(self) {
+        let ([rows, columns], [row, column]) = (self.sides, self.strides);
+        for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+            self.data[i * row + j * column].write(0.0);
+        }
+    }
 }
 
 /// One more than the largest place of an element.
@@ -99,6 +107,11 @@ pub(crate) fn multiply(
         left.sides,
         right.sides
     );
+    if k == 0 {
+        return if before == Before::Forget {
+            out.clear()
+        };
+    }
     let step = |stride: usize| stride as isize;
     // SAFETY: the constructors checked that every element of the three matrices lies inside its
     // slice, `out` is borrowed exclusively, and old numbers are read with `Keep` only, where the
