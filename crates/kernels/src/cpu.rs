@@ -13,7 +13,7 @@ use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
 /// Elements of one piece of work: 64 KiB, so that input and output stay in the second-level cache.
-const PIECE: usize = 1 << 14;
+pub(crate) const PIECE: usize = 1 << 14;
 
 /// Runs `kernel` on contiguous f32 tensors. Numbers of half the width are widened, and the result
 /// narrowed again; for wider ones it is `composed`.
@@ -98,6 +98,15 @@ pub(crate) fn zip(
 pub(crate) fn floats(x: &FlexTensor) -> &[f32] {
     let (start, end) = x.layout().contiguous_offsets().expect("the caller made it contiguous");
     &x.storage::<f32>()[start..end]
+}
+
+/// `x` with its numbers in order and no others in its memory, copied unless it is so already.
+pub(crate) fn whole(x: FlexTensor) -> FlexTensor {
+    let (len, bytes) = (x.layout().num_elements() * x.dtype().size(), x.bytes().len());
+    match x.layout().contiguous_offsets() {
+        Some((0, _)) if len == bytes => x,
+        _ => FlexTensor::from_data(x.to_contiguous().into_data()),
+    }
 }
 
 /// A contiguous f32 tensor.

@@ -14,9 +14,11 @@ mod graph;
 mod linear;
 mod norm;
 mod softmax;
+mod update;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
 pub use linear::linear;
 pub use norm::layer_norm;
 pub use softmax::{log_softmax, softmax};
+pub use update::{Adam, Slot, adam, average, sum_of_squares};

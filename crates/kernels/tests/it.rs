@@ -8,4 +8,5 @@ mod it {
     mod linear;
     mod norm;
     mod softmax;
+    mod update;
 }
