@@ -52,7 +52,7 @@ const HOUSE: [Place; 9] = [
     },
     Place {
         name: "hearth-engine",
-        uses: &["hearth-data", "hearth-weights", "hearth-spec"],
+        uses: &["hearth-data", "hearth-kernels", "hearth-weights", "hearth-spec"],
         never: &["indicatif", "clap"],
         invariant: "`engine` never knows a network or a terminal; of `spec` it uses the common blocks",
     },

@@ -5,7 +5,8 @@
 //! Shape letters: N pairs of the global batch, n of one micro-batch, E embedding width. Row i of the
 //! images belongs to row i of the texts.
 
-use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{Device, Tensor, TensorData};
+use hearth_kernels::log_softmax;
 
 /// Which loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +119,8 @@ pub fn batch_loss(
     let diagonal = Tensor::<2>::eye(n, &device);
     match contrast {
         Contrast::Clip => {
-            let rows = log_softmax(logits.clone(), 1) * diagonal.clone();
-            let columns = log_softmax(logits, 0) * diagonal;
+            let rows = log_softmax(logits.clone()) * diagonal.clone();
+            let columns = log_softmax(logits.transpose()) * diagonal;
             (rows.sum() + columns.sum()) * (-0.5 / n as f64)
         }
         Contrast::SigLip => {

@@ -13,7 +13,7 @@ use hearth_data::DataError;
 use crate::{
     checkpoint::Checkpoints,
     error::EngineError,
-    gradients::{clip_factor, global_norm, scale},
+    gradients::{clip_factor, global_norm},
     journal::{Journal, Reading},
     optimizer::Optimizer,
     plan::Plan,
@@ -219,15 +219,13 @@ fn train_step<T: Task>(
         accumulator.accumulate(&state.model, grads);
         add_terms(&mut terms, parts);
     }
-    let mut grads = accumulator.grads();
+    let grads = accumulator.grads();
 
     let device = state.model.devices()[0].clone().without_autodiff();
     let norm = global_norm(&state.model, &grads, &device);
-    if let Some(max_norm) = plan.clip_grad_norm {
-        grads = scale(&state.model, grads, clip_factor(norm.clone(), max_norm));
-    }
+    let factor = plan.clip_grad_norm.map(|max_norm| clip_factor(norm.clone(), max_norm));
 
-    let model = state.optimizer.step(state.model, grads, plan.schedule.at(state.step));
+    let model = state.optimizer.step(state.model, grads, factor, plan.schedule.at(state.step));
     state.model = task.after_step(model);
     state.step += 1;
     let samples = samples.into_iter().flatten().collect();

@@ -1,10 +1,11 @@
-//! Gradients of one step: the sum over its micro-batches, and their global norm.
+//! Gradients of one step: their global norm, and what it takes to clip it.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::GradientsParams,
     tensor::{Device, Tensor},
 };
+use hearth_kernels::sum_of_squares;
 
 /// L2 norm over all gradients of `model`, [1]; stays on the device.
 pub(crate) fn global_norm<M: Module>(
@@ -15,16 +16,6 @@ pub(crate) fn global_norm<M: Module>(
     let mut squares = Squares { grads, sum: Tensor::zeros([1], device) };
     model.visit(&mut squares);
     squares.sum.sqrt()
-}
-
-/// Multiplies all gradients by `factor`, [1].
-pub(crate) fn scale<M: Module>(
-    model: &M,
-    mut grads: GradientsParams,
-    factor: Tensor<1>,
-) -> GradientsParams {
-    model.visit(&mut Scale { grads: &mut grads, factor });
-    grads
 }
 
 /// What scales gradients of norm `norm` [1] down to at most `max_norm`, as
@@ -41,20 +32,7 @@ struct Squares<'a> {
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(grad) = self.grads.get::<D>(param.id) {
-            self.sum = self.sum.clone() + grad.square().sum();
-        }
-    }
-}
-
-struct Scale<'a> {
-    grads: &'a mut GradientsParams,
-    factor: Tensor<1>,
-}
-
-impl ModuleVisitor for Scale<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(grad) = self.grads.remove::<D>(param.id) {
-            self.grads.register(param.id, grad * self.factor.clone().unsqueeze());
+            self.sum = self.sum.clone() + sum_of_squares(grad);
         }
     }
 }

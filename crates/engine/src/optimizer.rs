@@ -11,12 +11,10 @@ use burn::{
     optim::GradientsParams,
     tensor::{Device, Tensor, TensorData},
 };
+use hearth_kernels::{Adam, Slot, adam};
 use hearth_weights::{Parameter, parameters};
 
-use crate::{
-    gradients::{global_norm, scale},
-    task::ParameterGroup,
-};
+use crate::{gradients::global_norm, task::ParameterGroup};
 
 /// Which update rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,18 +105,26 @@ impl Optimizer {
         &self.groups
     }
 
-    /// One update with every group's peak rate multiplied by `schedule`.
-    pub fn step<M: Module>(&mut self, model: M, grads: GradientsParams, schedule: f64) -> M {
-        let grads = match self.config.rule {
-            Rule::AdamW => grads,
+    /// One update with the gradients multiplied by `factor` [1], if there is one, and every group's peak
+    /// rate by `schedule`.
+    pub fn step<M: Module>(
+        &mut self,
+        model: M,
+        grads: GradientsParams,
+        factor: Option<Tensor<1>>,
+        schedule: f64,
+    ) -> M {
+        let factor = factor.unwrap_or_else(|| Tensor::ones([1], &self.device));
+        let factor = match self.config.rule {
+            Rule::AdamW => factor,
             Rule::Lamb => {
-                let norm = global_norm(&model, &grads, &self.device);
+                let norm = global_norm(&model, &grads, &self.device) * factor.clone();
                 // Apex divides by the norm where it exceeds 1.
-                scale(&model, grads, norm.clamp_min(1.0).recip())
+                factor / norm.clamp_min(1.0)
             }
         };
         self.updates += 1;
-        model.map(&mut Update { optimizer: self, grads, schedule })
+        model.map(&mut Update { optimizer: self, grads, factor, schedule })
     }
 
     /// Updates so far and the moments as plain tensors, sorted by name.
@@ -172,46 +178,32 @@ impl Optimizer {
         member: &Member,
         value: Tensor<1>,
         grad: Tensor<1>,
-        schedule: f64,
+        (factor, schedule): (Tensor<1>, f64),
     ) -> Tensor<1> {
-        let OptimizerConfig { rule, betas: [beta1, beta2], eps } = self.config;
+        let OptimizerConfig { rule, betas, eps } = self.config;
         let ParameterGroup { rate, weight_decay, .. } = self.groups[member.group];
-        let rate = rate * schedule;
-        let correction = |beta: f64| 1.0 - beta.powi(self.updates as i32);
-
+        let numbers = Adam {
+            rate: rate * schedule,
+            weight_decay,
+            betas,
+            eps,
+            corrections: betas.map(|beta| 1.0 - beta.powi(self.updates as i32)),
+            trust: rule == Rule::Lamb,
+        };
         let moments = self.moments.remove(&member.name);
         let Moments { first, second } = moments
             .unwrap_or_else(|| Moments { first: grad.zeros_like(), second: grad.zeros_like() });
-        let first = first * beta1 + grad.clone() * (1.0 - beta1);
-        let second = second * beta2 + grad.square() * (1.0 - beta2);
-        let root = (second.clone() / correction(beta2)).sqrt() + eps;
-        let direction = first.clone() / correction(beta1) / root;
+        let Slot { value, first, second } =
+            adam(Slot { value, first, second }, grad, factor, numbers);
         self.moments.insert(member.name.clone(), Moments { first, second });
-
-        match rule {
-            Rule::AdamW => value * (1.0 - rate * weight_decay) - direction * rate,
-            Rule::Lamb if weight_decay == 0.0 => value - direction * rate,
-            Rule::Lamb => {
-                let direction = direction + value.clone() * weight_decay;
-                let trust = trust_ratio(value.clone(), direction.clone());
-                value - direction * trust * rate
-            }
-        }
+        value
     }
-}
-
-/// |value| / |direction|, 1 where either is zero. [1].
-fn trust_ratio(value: Tensor<1>, direction: Tensor<1>) -> Tensor<1> {
-    let value_norm = value.square().sum().sqrt();
-    let direction_norm = direction.square().sum().sqrt();
-    let undefined =
-        value_norm.clone().equal_elem(0.0).bool_or(direction_norm.clone().equal_elem(0.0));
-    (value_norm / direction_norm).mask_fill(undefined, 1.0)
 }
 
 struct Update<'a> {
     optimizer: &'a mut Optimizer,
     grads: GradientsParams,
+    factor: Tensor<1>,
     schedule: f64,
 }
 
@@ -226,7 +218,8 @@ impl ModuleMapper for Update<'_> {
             let autodiff = tensor.is_autodiff();
             let value = tensor.without_autodiff().reshape([size]);
             let grad = grad.without_autodiff().reshape([size]);
-            let value = self.optimizer.update(&member, value, grad, self.schedule).reshape(shape);
+            let scales = (self.factor.clone(), self.schedule);
+            let value = self.optimizer.update(&member, value, grad, scales).reshape(shape);
             let value = if autodiff { value.autodiff() } else { value };
             value.set_require_grad(tracked)
         })

@@ -369,7 +369,7 @@ fn check_steps(
     let mut optimizer = Optimizer::new(config, groups, &model, &Device::flex());
     for _ in 0..3 {
         let (_, grads) = loss(case, case.contrast, &model, batch);
-        model = task.after_step(optimizer.step(model, grads, 1.0));
+        model = task.after_step(optimizer.step(model, grads, None, 1.0));
     }
     let found = save_in(&model, map);
     for name in expected.names().filter(|name| name.starts_with("after.")) {

@@ -190,7 +190,7 @@ fn check(name: &str, config: &ClipConfig, layout: KeyMap) {
     for reference in expected.read_f32("losses_of_steps").unwrap() {
         let (loss, grads) = step(&task, &model, std::slice::from_ref(&batch));
         assert!((loss - reference).abs() < 2e-5 * reference, "{name}: {loss} {reference}");
-        model = task.after_step(optimizer.step(model, grads, 1.0));
+        model = task.after_step(optimizer.step(model, grads, None, 1.0));
     }
     assert_eq!(optimizer.state().1.len(), 2 * reference.len(), "moments of adapters only");
     visit_values(&model, |parameter, values| {

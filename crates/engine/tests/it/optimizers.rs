@@ -31,7 +31,7 @@ fn steps(rule: Rule, weight_decay: f64, steps: usize) -> Vec<f32> {
         let mut grads = GradientsParams::new();
         let grad = Tensor::<2>::from_data(matrix(GRAD), &Device::flex());
         grads.register(model.matrix.id, grad);
-        model = optimizer.step(model, grads, 1.0);
+        model = optimizer.step(model, grads, None, 1.0);
     }
     model.matrix.val().into_data().try_to_vec().unwrap()
 }
@@ -121,7 +121,7 @@ fn lamb_follows_apex() {
         for (name, param) in tensors.keys().zip(&model.values) {
             grads.register(param.id, vector(floats(&step["grads"][name]), &Device::flex()));
         }
-        model = optimizer.step(model, grads, 1.0);
+        model = optimizer.step(model, grads, None, 1.0);
         for (name, param) in tensors.keys().zip(&model.values) {
             let found: Vec<f32> = param.val().into_data().try_to_vec().unwrap();
             for (found, expected) in found.iter().zip(floats(&step["weights"][name])) {
