@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod capture;
 mod cpu;
+mod depthwise;
 mod graph;
 mod linear;
 mod norm;
@@ -18,6 +19,7 @@ mod update;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
+pub use depthwise::depthwise_conv;
 pub use linear::linear;
 pub use norm::layer_norm;
 pub use softmax::{log_softmax, softmax};

@@ -5,6 +5,7 @@ mod it {
     mod activation;
     mod attention;
     mod compare;
+    mod depthwise;
     mod linear;
     mod norm;
     mod softmax;
