@@ -1,13 +1,14 @@
 //! `clip check`: everything short of a step - spec, files, weights, sizes, steps, memory.
 
 use burn::{module::Module, tensor::Device};
-use hearth_engine::{Batches, Run, Summary};
+use hearth_engine::{Batches, Replicas, Run, Summary};
 use hearth_spec::Document;
 
 use crate::{
     error::ClipError,
     experiment, memory,
     peft::Peft,
+    replicas,
     setup::Setup,
     source::{training_data, validation_data},
     spec::{Action, ClipSpec},
@@ -19,7 +20,8 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
     let setup = Setup::new(document, &spec, spec.weights(Action::Train), run)?;
     let peft = Peft::of(document, &spec, &setup)?;
-    let data = training_data(document, &spec, &setup, &peft, run)?;
+    let replicas = replicas::of_training(document, &spec, None, run)?;
+    let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
     data.check_pictures(run)?;
     let validation = validation_data(&spec, &setup, run)?;
     if let Some(validation) = &validation {
@@ -50,6 +52,7 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
             "steps",
             format!("{} ({} epochs of {})", grouped(plan.total_steps()), plan.epochs, data.steps()),
         ),
+        ("replicas", replicas_of(&replicas)),
         ("memory", format!("about {} MB", megabytes(estimate.total()))),
         (
             "  parameters",
@@ -68,6 +71,13 @@ fn parts(data: &crate::dataset::TrainBatches) -> String {
         1 => grouped(data.global_batch()),
         parts => format!("{} in {parts} micro-batches", grouped(data.global_batch())),
     }
+}
+
+/// `2, 1 thread each`
+fn replicas_of(replicas: &Replicas) -> String {
+    let threads = replicas.threads();
+    let plural = if threads == 1 { "" } else { "s" };
+    format!("{}, {threads} thread{plural} each", replicas.count())
 }
 
 fn files(spec: &ClipSpec) -> String {

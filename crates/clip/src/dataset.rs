@@ -17,7 +17,7 @@ use hearth_data::{
     transform::{Augmentation, PictureRecipe, ResizeMode},
     unreadable::Unreadable,
 };
-use hearth_engine::{BatchIter, Batches, Run};
+use hearth_engine::{BatchIter, Batches, Run, cut};
 use rayon::prelude::*;
 
 use crate::{
@@ -65,6 +65,8 @@ pub(crate) struct TrainBatches {
     seed: u64,
     global_batch: usize,
     micro_batches: usize,
+    /// Parts of a micro-batch.
+    replicas: usize,
 }
 
 /// Validation data in its own order, the last batch as long as it comes.
@@ -72,6 +74,8 @@ pub(crate) struct TrainBatches {
 pub(crate) struct EvalBatches {
     source: Source,
     batch: usize,
+    /// Parts of a batch.
+    replicas: usize,
 }
 
 /// A loader and where its time went.
@@ -146,7 +150,18 @@ impl TrainBatches {
         global_batch: usize,
         micro_batches: usize,
     ) -> Self {
-        Self { source: Source::new(dataset, threads), seed, global_batch, micro_batches }
+        let source = Source::new(dataset, threads);
+        Self { source, seed, global_batch, micro_batches, replicas: 1 }
+    }
+
+    /// With a part of each micro-batch for every replica.
+    pub(crate) fn for_replicas(self, replicas: usize) -> Self {
+        Self { replicas, ..self }
+    }
+
+    /// How many replicas have a part of each micro-batch.
+    pub(crate) fn replicas(&self) -> usize {
+        self.replicas
     }
 
     /// Number of pairs.
@@ -211,12 +226,18 @@ impl TrainBatches {
 impl EvalBatches {
     /// Batches of `batch` pairs.
     pub(crate) fn new(dataset: CaptionedPictures, threads: usize, batch: usize) -> Self {
-        Self { source: Source::new(dataset, threads), batch }
+        Self { source: Source::new(dataset, threads), batch, replicas: 1 }
+    }
+
+    /// With a part of each batch for every replica.
+    pub(crate) fn for_replicas(self, replicas: usize) -> Self {
+        Self { replicas, ..self }
     }
 
     /// The same batches of other pairs.
     pub(crate) fn with(&self, dataset: CaptionedPictures) -> Self {
-        Self { source: Source::new(dataset, self.source.threads), batch: self.batch }
+        let source = Source::new(dataset, self.source.threads);
+        Self { source, batch: self.batch, replicas: self.replicas }
     }
 
     /// Reads and decodes every picture once and names all that cannot be used; an error where they
@@ -248,10 +269,16 @@ impl Batches for TrainBatches {
         let plan = EpochPlan::shuffled(self.seed, epoch as u64, self.len(), self.global_batch);
         let part = self.micro_batch();
         let samples = self.source.batches(plan, first);
-        Box::new(samples.map(move |samples| match samples?.as_slice() {
-            [] => Err(self.source.dataset().unreadable.nothing_left()),
-            // What is left of a batch is split: no part is larger than without a gap, and none empty.
-            samples => Ok(samples.chunks(part).map(collate).collect()),
+        Box::new(samples.map(move |samples| {
+            match samples?.as_slice() {
+                [] => Err(self.source.dataset().unreadable.nothing_left()),
+                // What is left of a batch is split: no part is larger than without a gap, and none empty.
+                samples => Ok(samples
+                    .chunks(part)
+                    .flat_map(|samples| cut(samples, self.replicas))
+                    .map(collate)
+                    .collect()),
+            }
         }))
     }
 
@@ -281,10 +308,11 @@ impl Batches for EvalBatches {
 
     fn epoch(&self, _epoch: usize, first: usize) -> BatchIter<'_, Batch> {
         let samples = self.source.batches(EpochPlan::sequential(self.len(), self.batch), first);
-        Box::new(samples.map(|samples| match samples?.as_slice() {
-            [] => Ok(Vec::new()),
-            samples => Ok(vec![collate(samples)]),
-        }))
+        Box::new(
+            samples.map(|samples| {
+                Ok(cut(&samples?, self.replicas).into_iter().map(collate).collect())
+            }),
+        )
     }
 
     fn steps(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{Metrics, Run, Summary, atomic_file, evaluate as evaluate_all};
+use hearth_engine::{Metrics, Replicas, Run, Summary, atomic_file, evaluate as evaluate_all};
 use hearth_spec::Document;
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ use crate::{
     error::ClipError,
     experiment,
     model::Clip,
+    replicas,
     setup::Setup,
     source::validation_data,
     spec::Action,
@@ -27,7 +28,9 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(path) = checkpoint {
         run.status.loading(path);
     }
+    let replicas = replicas::of_machine(spec.dataset.val.batch_size)?;
     let pairs = validation_data(&spec, &setup, run)?;
+    let pairs = pairs.map(|pairs| pairs.for_replicas(replicas.count()));
     let by_class = zero_shot::data(&spec.hearth.evaluate.zero_shot, run)?;
     let (model, reports) = setup.model(&Key::new(0), &run.device)?;
     for report in &reports {
@@ -37,7 +40,7 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
     let (model, mut results) = (model.valid(), Results::default());
     if let Some(pairs) = &pairs {
-        let metrics = retrieval(&setup, &model, pairs, run)?;
+        let metrics = retrieval(&setup, &model, pairs, &replicas, run)?;
         let counts = [("num_images", pairs.readable()), ("num_texts", pairs.readable())];
         results.add(&counts, summary::table(&metrics), metrics);
     }
@@ -57,6 +60,7 @@ fn retrieval(
     setup: &Setup,
     model: &Clip,
     pairs: &EvalBatches,
+    replicas: &Replicas,
     run: &Run,
 ) -> Result<Metrics, ClipError> {
     let task = ContrastiveTask {
@@ -69,7 +73,7 @@ fn retrieval(
         extra: Default::default(),
         device: run.device.clone(),
     };
-    evaluate_all(&task, model, pairs, run)?.ok_or_else(|| summary::interrupted(run))
+    evaluate_all(&task, model, pairs, replicas, run)?.ok_or_else(|| summary::interrupted(run))
 }
 
 /// What the parts of an evaluation found.

@@ -20,7 +20,7 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::PictureRecipe,
 };
-use hearth_engine::{Run, Summary};
+use hearth_engine::{Replicas, Run, Summary, cut};
 use hearth_spec::Document;
 
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     model::Clip,
     parts::{Identity, Parts, Record},
     pictures::{Pictures, Prepared},
+    replicas,
     setup::Setup,
     spec::{Action, ClipSpec},
     summary,
@@ -50,7 +51,8 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     experiment::write(&spec, run)?;
 
     let (batch, reading) = (spec.inference.batch_size, spec.reading());
-    let job = Job { model, setup: &setup, run, batch, reading };
+    let replicas = replicas::of_machine(batch)?;
+    let job = Job { model, setup: &setup, run, replicas, batch, reading };
     let mut written = Vec::new();
     if !spec.inference.datasets.is_empty() {
         written.push(job.images(&spec)?);
@@ -66,6 +68,7 @@ struct Job<'a> {
     model: Clip,
     setup: &'a Setup,
     run: &'a Run,
+    replicas: Replicas,
     batch: usize,
     reading: Reading,
 }
@@ -87,9 +90,10 @@ impl Job<'_> {
         let reading = self.reading;
         let dataset = PictureFiles { paths, recipe, reading, turned: Arc::clone(&turned) };
         let threads = spec.inference.num_workers;
+        let (model, device) = (&self.model, &self.run.device);
         let written = self.embed(Kind::Images, &names, dataset, threads, |pictures| {
             let pictures = Pictures::collate(pictures.iter());
-            self.model.embed_images(pictures.images(size, &self.run.device), false)
+            model.embed_images(pictures.images(size, device), false)
         })?;
         match turned.load(Ordering::Relaxed) {
             0 => {}
@@ -103,22 +107,23 @@ impl Job<'_> {
         let length = self.setup.recipe.text.context_length;
         let tokenizer = Arc::clone(&self.setup.tokenizer);
         let dataset = Prompts { prompts: prompts.clone(), tokenizer };
+        let (model, device) = (&self.model, &self.run.device);
         self.embed(Kind::Texts, &prompts, dataset, 0, |ids| {
             let shape = [ids.len(), length];
             let ids = TensorData::new(ids.concat(), shape);
-            let ids = Tensor::<2, Int>::from_data(ids, &self.run.device);
-            self.model.embed_texts(ids, false)
+            let ids = Tensor::<2, Int>::from_data(ids, device);
+            model.embed_texts(ids, false)
         })
     }
 
     /// Embeds what is not in the part file yet, then assembles the HDF5 file from it.
-    fn embed<T: Send + 'static>(
+    fn embed<T: Send + Sync + 'static>(
         &self,
         kind: Kind,
         names: &[String],
         dataset: impl Dataset<Sample = Option<T>>,
         threads: usize,
-        forward: impl Fn(Vec<T>) -> Tensor<2>,
+        forward: impl Fn(&[T]) -> Tensor<2> + Sync,
     ) -> Result<String, ClipError> {
         let width = self.setup.embed_dim();
         let output = self.run.results.join(kind.file_name());
@@ -142,11 +147,9 @@ impl Job<'_> {
             let first = parts.finished();
             let present: Vec<bool> = samples.iter().map(Option::is_some).collect();
             let readable: Vec<T> = samples.into_iter().flatten().collect();
-            let mut rows = match readable.is_empty() {
-                true => Vec::new(),
-                false => values(forward(readable)),
-            }
-            .into_iter();
+            let of_replicas = cut(&readable, self.replicas.count());
+            let rows = self.replicas.map(of_replicas, |_, part| values(forward(part)));
+            let mut rows = rows.into_iter().flatten();
             let records: Vec<Record> = (present.iter().enumerate())
                 .map(|(i, present)| Record {
                     index: (first + i) as u64,

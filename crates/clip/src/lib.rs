@@ -28,6 +28,7 @@ mod plan;
 pub mod radio;
 mod recipe;
 pub mod registry;
+mod replicas;
 mod resize;
 pub mod retrieval;
 mod setup;

@@ -39,8 +39,21 @@ struct Work {
     recompute: bool,
     /// A copy of what is trained whole, as it was.
     teacher: bool,
+    /// Each with gradients of its own.
+    replicas: usize,
     /// Bytes of the tokenizer in memory.
     tokenizer: f64,
+}
+
+/// Values of the parameters.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Values {
+    /// With what is kept for each: one gradient, moments, a teacher's copy.
+    held: usize,
+    /// Of them trained.
+    trained: usize,
+    /// The largest parameter that is trained.
+    largest: usize,
 }
 
 /// Memory of a training in bytes.
@@ -78,6 +91,7 @@ pub(crate) fn of_training(
         patches: setup.recipe.patches(config.vision.patch_size()),
         recompute: spec.train.grad_checkpointing,
         teacher: spec.regularization.enabled,
+        replicas: data.replicas(),
         tokenizer: TOKENIZER_GROWTH * setup.tokenizer.to_bytes().len() as f64,
     };
     estimate(&config, peft, &work)
@@ -85,7 +99,7 @@ pub(crate) fn of_training(
 
 /// The peak of training `peft` of `config`.
 fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
-    let (held, largest) = parameter_floats(config, peft, work.teacher);
+    let Values { held, trained, largest } = parameter_values(config, peft, work.teacher);
     let pairs = work.micro_batch as f64;
 
     let towers = [
@@ -113,17 +127,18 @@ fn estimate(config: &ClipConfig, peft: &Peft, work: &Work) -> Estimate {
 
     // Similarities of all pairs with all captions, and what the loss makes of them.
     let logits = 10.0 * (work.global_batch as f64).powi(2);
-    // The backward pass frees what it has used; the update comes when everything is free.
-    let update = UPDATE_COPIES * largest;
+    // The backward pass frees what it has used, while the gradients of further replicas come; the
+    // update follows when everything is free.
+    let update = UPDATE_COPIES * largest as f64;
+    let gradients = ((work.replicas - 1) * trained) as f64;
     Estimate {
-        parameters: FLOAT * held,
-        activations: FLOAT * (activations * pairs + logits).max(update),
+        parameters: FLOAT * held as f64,
+        activations: FLOAT * (activations * pairs + logits).max(update).max(gradients),
         rest: FLOAT * loading + work.tokenizer + PROGRAM,
     }
 }
 
-/// Values of the parameters and of what is kept for each, and of the largest that is trained.
-fn parameter_floats(config: &ClipConfig, peft: &Peft, teacher: bool) -> (f64, f64) {
+fn parameter_values(config: &ClipConfig, peft: &Peft, teacher: bool) -> Values {
     // Takes no memory: nothing of it is drawn.
     let mut model = config.init(&Device::flex());
     for (adaptation, blocks) in
@@ -133,20 +148,21 @@ fn parameter_floats(config: &ClipConfig, peft: &Peft, teacher: bool) -> (f64, f6
             lora::adapt(blocks, config, &Device::flex());
         }
     }
-    let (mut held, mut largest) = (0, 0);
+    let mut values = Values::default();
     for parameter in parameters(&model) {
         let tower = if parameter.name.starts_with("visual.") { &peft.vision } else { &peft.text };
         let whole = *tower == Adaptation::Full;
-        held += parameter.len();
+        values.held += parameter.len();
         if whole || parameter.name.contains(".lora.") {
-            held += 3 * parameter.len();
-            largest = largest.max(parameter.len());
+            values.held += 3 * parameter.len();
+            values.trained += parameter.len();
+            values.largest = values.largest.max(parameter.len());
         }
         if whole && teacher {
-            held += parameter.len();
+            values.held += parameter.len();
         }
     }
-    (held as f64, largest as f64)
+    values
 }
 
 /// Bytes that the system can give; `None` where it does not tell.

@@ -191,6 +191,11 @@ impl ClipSpec {
         Tolerance { share, key: "hearth.dataset.max_unreadable" }
     }
 
+    /// Pairs that training has in memory at once.
+    pub fn micro_batch(&self) -> usize {
+        self.dataset.train.batch_size.div_ceil(self.hearth.train.micro_batches)
+    }
+
     /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.
     pub fn portable(&self) -> String {
         let mut spec = Self {
@@ -212,6 +217,7 @@ impl ClipSpec {
         spec.train.common.resume_training_checkpoint_path = None;
         spec.train.common.checkpointer.dirpath = None;
         spec.train.pretrained_model_path = None;
+        spec.hearth.train.replicas = None;
         spec.hearth.model.tokenizer = None;
         spec.hearth.model.text_weights = None;
         spec.hearth.evaluate = HearthEvaluateSpec::default();

@@ -7,8 +7,8 @@ use hearth_engine::{EngineError, Metrics, Plan, Run, Signal, Summary};
 use hearth_spec::Document;
 
 use crate::{
-    dataset::TrainBatches, error::ClipError, model::Clip, retrieval::METRICS, setup::Setup,
-    task::num_trained,
+    dataset::TrainBatches, error::ClipError, model::Clip, replicas::counted, retrieval::METRICS,
+    setup::Setup, task::num_trained,
 };
 
 /// One line about the work that begins.
@@ -18,13 +18,14 @@ pub(crate) fn of_plan(setup: &Setup, model: &Clip, data: &TrainBatches, plan: &P
         some => format!(", {} of them trained", grouped(some)),
     };
     format!(
-        "{}: {} parameters{trained}; {} pairs, {} per step, {} steps in each of {} epochs",
+        "{}: {} parameters{trained}; {} pairs, {} per step, {} steps in each of {} epochs; {}",
         setup.recipe.model_type,
         grouped(model.num_params()),
         grouped(data.len()),
         data.global_batch(),
         plan.steps_per_epoch,
-        plan.epochs
+        plan.epochs,
+        counted(data.replicas())
     )
 }
 

@@ -19,7 +19,7 @@ use crate::{
     model::Clip,
     peft::{Peft, base},
     plan::{best, fingerprint, plan, rates},
-    recipe,
+    recipe, replicas,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
     spec::{Action, ClipSpec},
@@ -35,8 +35,10 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
     let peft = Peft::of(document, &spec, &setup)?;
-    let data = training_data(document, &spec, &setup, &peft, run)?;
+    let replicas = replicas::of_training(document, &spec, resumed.as_deref(), run)?;
+    let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
     let validation = validation_data(&spec, &setup, run)?;
+    let validation = validation.map(|data| data.for_replicas(replicas.count()));
 
     warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
 
@@ -66,7 +68,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         fingerprint,
         best: best(document, &spec, run)?,
     };
-    let checkpoints = kept.checkpoints(&spec, &peft, run);
+    let checkpoints = kept.checkpoints(&spec, &peft, run).of_replicas(replicas.count());
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
     let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
@@ -79,11 +81,12 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
         train: &data,
         validation: validation.as_ref().map(|data| data as _),
         checkpoints: &checkpoints,
+        replicas: &replicas,
         run,
     };
     let state = fit(&session, state)?;
 
-    let rows = baselines(&task, &state.model.valid(), untrained, validation.as_ref(), run)?;
+    let rows = baselines(&session, &state.model.valid(), untrained, validation.as_ref())?;
     Ok(summary::of_training(document, &checkpoints.newest().unwrap_or_default(), &rows))
 }
 
@@ -186,12 +189,12 @@ fn extra(
 /// Metrics of the trained model beside those of its untrained weights and of shuffled captions:
 /// what chance reaches on this data. None without validation, or where they were not asked for.
 fn baselines(
-    task: &ContrastiveTask,
+    session: &Session<'_, ContrastiveTask>,
     trained: &Clip,
     untrained: Option<Clip>,
     data: Option<&EvalBatches>,
-    run: &Run,
 ) -> Result<Vec<(&'static str, Metrics)>, ClipError> {
+    let Session { task, replicas, run, .. } = *session;
     let mut rows = Vec::new();
     let Some((untrained, data)) = untrained.as_ref().zip(data) else { return Ok(rows) };
     for (name, model, data) in [
@@ -199,7 +202,7 @@ fn baselines(
         ("untrained weights", untrained, data),
         ("shuffled captions", trained, &shuffled(data)),
     ] {
-        if let Some(metrics) = evaluate(task, model, data, run)? {
+        if let Some(metrics) = evaluate(task, model, data, replicas, run)? {
             rows.push((name, metrics));
         }
     }

@@ -27,6 +27,8 @@ use crate::{
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 const PROGRESS_FILE: &str = "progress.json";
+/// More than any machine has cores: a damaged state asks for no more threads.
+const MOST_REPLICAS: usize = 1024;
 
 /// What identifies a run: settings that decide the numbers, as text. A checkpoint is continued only
 /// where they are the same.
@@ -45,6 +47,7 @@ pub struct Checkpoints<'a, M> {
     /// File name of the link to the newest model, without extension: `clip_latest`.
     link: &'static str,
     fingerprint: Fingerprint,
+    replicas: usize,
     save_model: SaveModel<'a, M>,
     twin: Option<Twin<'a, M>>,
     save_beside: Option<SaveBeside<'a, M>>,
@@ -66,10 +69,17 @@ struct Progress {
     epoch_loss: Mean,
     optimizer_updates: u64,
     run: Fingerprint,
+    /// Not there in states from before replicas, which had one.
+    #[serde(default = "one")]
+    replicas: usize,
     #[serde(default)]
     best: Vec<(f64, PathBuf)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<usize>,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Where a checkpoint stands in its run.
@@ -96,6 +106,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             folder: folder.to_owned(),
             link,
             fingerprint,
+            replicas: 1,
             save_model,
             twin: None,
             save_beside: None,
@@ -112,6 +123,11 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             best.twin = Some(extension);
         }
         self
+    }
+
+    /// Says of how many replicas the checkpoints come: another number gives other bits.
+    pub fn of_replicas(self, replicas: usize) -> Self {
+        Self { replicas, ..self }
     }
 
     /// As well as what the model file cannot hold, such as adapters that it holds merged.
@@ -223,6 +239,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             epoch_loss: state.epoch_loss,
             optimizer_updates,
             run: self.fingerprint.clone(),
+            replicas: self.replicas,
             best: self.best.as_ref().map_or_else(Vec::new, Best::ranking),
             unreadable: state.unreadable.clone(),
         };
@@ -247,6 +264,18 @@ pub fn state_folder(model: &Path) -> PathBuf {
 pub fn check_run(model_file: &Path, fingerprint: &Fingerprint) -> Result<(), EngineError> {
     let progress = read_progress(&state_folder(model_file).join(PROGRESS_FILE))?;
     compare(model_file, &progress.run, fingerprint)
+}
+
+/// How many replicas computed a checkpoint.
+pub fn replicas_of(model_file: &Path) -> Result<usize, EngineError> {
+    let path = state_folder(model_file).join(PROGRESS_FILE);
+    match read_progress(&path)?.replicas {
+        replicas @ 1..=MOST_REPLICAS => Ok(replicas),
+        replicas => {
+            let reason = format!("found {replicas} replicas, needed 1 to {MOST_REPLICAS}");
+            Err(EngineError::State { path, reason })
+        }
+    }
 }
 
 fn compare(model: &Path, found: &Fingerprint, needed: &Fingerprint) -> Result<(), EngineError> {

@@ -60,6 +60,14 @@ pub enum EngineError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The system gives no threads.
+    #[error("{threads} threads for replicas: the system does not give so many")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system said.
+        source: rayon::ThreadPoolBuildError,
+    },
     /// A sample could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -102,6 +110,9 @@ impl EngineError {
                  from its weights alone, name it in `train.pretrained_model_path`"
                     .to_owned(),
             ],
+            EngineError::Threads { .. } => {
+                vec!["lower `hearth.train.replicas` or RAYON_NUM_THREADS".to_owned()]
+            }
             EngineError::Weights(error) => error.hints(),
             _ => Vec::new(),
         }

@@ -1,13 +1,9 @@
 //! `fit`: the training loop of every task, from the first batch to the last checkpoint.
 //!
-//! Knows epochs, steps, micro-batches, gradients and schedules. Never knows a model family, a spec
+//! Knows epochs, steps, parts of batches, gradients and schedules. Never knows a model family, a spec
 //! key, a file format or a terminal: those arrive through [`Task`], [`Checkpoints`] and [`Run`].
 
-use burn::{
-    module::Module,
-    optim::{GradientsAccumulator, GradientsParams},
-    tensor::Tensor,
-};
+use burn::module::Module;
 use hearth_data::DataError;
 
 use crate::{
@@ -16,17 +12,19 @@ use crate::{
     gradients::{clip_factor, global_norm},
     journal::{Journal, Reading},
     optimizer::Optimizer,
+    passes::{Differentiated, Part, differentiate},
     plan::Plan,
+    replicas::Replicas,
     run::Run,
-    task::{Losses, Metrics, Step, Task},
+    task::{Metrics, Step, Task},
 };
 
 /// Batches of a data set as a function of the epoch; the position in it is a number.
 pub trait Batches {
-    /// One micro-batch.
+    /// What a replica computes at a time: a micro-batch, or a part of it.
     type Batch: Send;
 
-    /// The micro-batches of every step of `epoch`, from its step number `first` on.
+    /// The parts of every step of `epoch`, from its step number `first` on.
     fn epoch(&self, epoch: usize, first: usize) -> BatchIter<'_, Self::Batch>;
 
     /// Steps of an epoch.
@@ -52,7 +50,8 @@ pub trait Batches {
     }
 }
 
-/// Steps of an epoch, each a list of micro-batches: none of them empty, in evaluation perhaps none at all.
+/// Steps of an epoch, each a list of parts: none of them empty, in evaluation perhaps none at all. Where a
+/// step has more parts than there are replicas, they take turns and memory is that of one turn.
 pub type BatchIter<'a, B> = Box<dyn Iterator<Item = Result<Vec<B>, DataError>> + 'a>;
 
 /// Everything that a checkpoint keeps. What is not in here is a function of the plan and the step.
@@ -87,10 +86,12 @@ pub struct Session<'a, T: Task> {
     pub plan: &'a Plan,
     /// Training data.
     pub train: &'a dyn Batches<Batch = T::Batch>,
-    /// Validation data, one micro-batch per step.
+    /// Validation data.
     pub validation: Option<&'a dyn Batches<Batch = T::Batch>>,
     /// Where states are kept.
     pub checkpoints: &'a Checkpoints<'a, T::Model>,
+    /// Who computes.
+    pub replicas: &'a Replicas,
     /// Status, curves, progress, stop flag.
     pub run: &'a Run,
 }
@@ -100,7 +101,7 @@ pub fn fit<T: Task>(
     session: &Session<'_, T>,
     mut state: TrainState<T::Model>,
 ) -> Result<TrainState<T::Model>, EngineError> {
-    let Session { task, plan, train, checkpoints, run, .. } = *session;
+    let Session { task, plan, train, checkpoints, replicas, run, .. } = *session;
     let mut journal = Journal::start(plan, run);
     while state.step < plan.total_steps() {
         let (epoch, first) = plan.position(state.step);
@@ -109,7 +110,7 @@ pub fn fit<T: Task>(
             warn(train, run);
             let batch = batch?;
             let reading;
-            (state, reading) = train_step(task, plan, state, &batch);
+            (state, reading) = train_step(session, state, &batch);
             journal.note(reading);
 
             let finished = state.step == plan.total_steps();
@@ -128,7 +129,7 @@ pub fn fit<T: Task>(
             }
             if let Some(data) = session.validation
                 && plan.is_due(plan.validate, state.step)
-                && let Some(metrics) = evaluate(task, &state.model.valid(), data, run)?
+                && let Some(metrics) = evaluate(task, &state.model.valid(), data, replicas, run)?
             {
                 journal.validated(state.step, &metrics);
                 checkpoints.offer(&state, plan.epoch_of(state.step), &metrics, run)?;
@@ -156,6 +157,7 @@ pub fn evaluate<T: Task>(
     task: &T,
     model: &T::Model,
     data: &dyn Batches<Batch = T::Batch>,
+    replicas: &Replicas,
     run: &Run,
 ) -> Result<Option<Metrics>, EngineError> {
     let mut total: Option<T::Stats> = None;
@@ -166,8 +168,8 @@ pub fn evaluate<T: Task>(
             return Ok(None);
         }
         warn(data, run);
-        for batch in &batches? {
-            let stats = task.evaluate(model, batch);
+        let of_part = |_, batch| task.evaluate(model, &batch);
+        for stats in replicas.map(batches?, of_part) {
             total = Some(match total {
                 Some(total) => task.merge(total, stats),
                 None => stats,
@@ -187,75 +189,29 @@ fn warn<B: Send>(data: &dyn Batches<Batch = B>, run: &Run) {
     data.warnings().iter().for_each(|warning| run.warn(warning));
 }
 
-/// One update: losses of all micro-batches, sum of their gradients, clip, optimizer.
+/// One update: gradients of the whole batch, clip, optimizer.
 fn train_step<T: Task>(
-    task: &T,
-    plan: &Plan,
+    session: &Session<'_, T>,
     mut state: TrainState<T::Model>,
     batches: &[T::Batch],
 ) -> (TrainState<T::Model>, Reading) {
-    let samples: Vec<Vec<String>> = batches.iter().map(|batch| task.samples(batch)).collect();
-    let step = |micro_batch: usize| Step {
-        index: state.step,
-        first: samples[..micro_batch].iter().map(Vec::len).sum(),
-        key: plan.key.of("forward").at(state.step as u64),
-    };
-    let shared = share(task, &state.model, batches, &step);
-
-    let mut accumulator = GradientsAccumulator::new();
-    let mut terms: Vec<(&'static str, Tensor<1>)> = Vec::new();
-    for (me, batch) in batches.iter().enumerate() {
-        let local = task.forward(&state.model, batch, &step(me));
-        let own;
-        let all = match &shared {
-            Some(all) => all,
-            None => {
-                own = [task.share(&local)];
-                &own[..]
-            }
-        };
-        let Losses { objective, terms: parts } = task.losses(local, all, me);
-        let grads = GradientsParams::from_grads(objective.backward(), &state.model);
-        accumulator.accumulate(&state.model, grads);
-        add_terms(&mut terms, parts);
+    let Session { task, plan, replicas, .. } = *session;
+    let (mut parts, mut samples) = (Vec::new(), Vec::new());
+    for batch in batches {
+        let key = plan.key.of("forward").at(state.step as u64);
+        parts.push(Part { batch, step: Step { index: state.step, first: samples.len(), key } });
+        samples.extend(task.samples(batch));
     }
-    let grads = accumulator.grads();
+    let Differentiated { gradients, terms } = differentiate(task, &state.model, parts, replicas);
 
     let device = state.model.devices()[0].clone().without_autodiff();
-    let norm = global_norm(&state.model, &grads, &device);
+    let norm = global_norm(&state.model, &gradients, &device);
     let factor = plan.clip_grad_norm.map(|max_norm| clip_factor(norm.clone(), max_norm));
 
-    let model = state.optimizer.step(state.model, grads, factor, plan.schedule.at(state.step));
+    let schedule = plan.schedule.at(state.step);
+    let model = state.optimizer.step(state.model, gradients, factor, schedule);
     state.model = task.after_step(model);
     state.step += 1;
-    let samples = samples.into_iter().flatten().collect();
     let reading = Reading { step: state.step, terms, norm, samples };
     (state, reading)
-}
-
-/// What the micro-batches share, from a first pass without a graph. `None` for a single micro-batch,
-/// whose one pass serves both.
-fn share<T: Task>(
-    task: &T,
-    model: &T::Model,
-    batches: &[T::Batch],
-    step: &impl Fn(usize) -> Step,
-) -> Option<Vec<T::Shared>> {
-    if batches.len() == 1 {
-        return None;
-    }
-    let model = model.valid();
-    let forward = |(me, batch)| task.share(&task.forward(&model, batch, &step(me)));
-    Some(batches.iter().enumerate().map(forward).collect())
-}
-
-fn add_terms(sums: &mut Vec<(&'static str, Tensor<1>)>, parts: Vec<(&'static str, Tensor<1>)>) {
-    for (name, value) in parts {
-        // Without its graph: a kept reading would keep every activation alive.
-        let value = value.without_autodiff();
-        match sums.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum = sum.clone() + value,
-            None => sums.push((name, value)),
-        }
-    }
 }

@@ -19,8 +19,10 @@ mod fit;
 mod gradients;
 mod journal;
 mod optimizer;
+mod passes;
 mod plan;
 mod progress;
+mod replicas;
 mod run;
 mod schedule;
 mod status;
@@ -33,7 +35,7 @@ pub use atomic_file::FileError;
 pub use best::{Best, Better, FileName, FileNameError};
 pub use checkpoint::{
     Checkpoints, Fingerprint, Restored, SaveBeside, SaveModel, adapters_folder, check_run,
-    state_folder,
+    replicas_of, state_folder,
 };
 pub use device::{DEVICES, DeviceError, open_device};
 pub use error::EngineError;
@@ -42,6 +44,7 @@ pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit};
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerStateError, Rule, StateTensor};
 pub use plan::{Every, Plan};
 pub use progress::{Progress, Silent};
+pub use replicas::{Replicas, cores, cut, suitable_replicas};
 pub use run::{Run, RunNames};
 pub use schedule::{Decay, Schedule};
 pub use status::{EpochTiming, Failure, Moment, Status, StatusLog, Verbosity};

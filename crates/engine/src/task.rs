@@ -6,29 +6,28 @@ use burn::{module::Module, tensor::Tensor};
 use hearth_data::random::Key;
 
 /// One kind of training. Batches and statistics are plain data; only `Local` and the model hold
-/// tensors of the device.
-pub trait Task {
+/// tensors of the device. Several replicas call it at a time, each with a part of the batch.
+pub trait Task: Sync {
     /// The network.
-    type Model: Module;
-    /// One micro-batch, as the loader made it.
-    type Batch: Send;
-    /// What the forward pass of one micro-batch computed, with its graph.
-    type Local;
-    /// Plain data that every other micro-batch of the step may need: features, counts; `()` where
-    /// none. A task whose `Shared` is `()` is not run twice for it.
-    type Shared: Send + 'static;
+    type Model: Module + Sync;
+    /// One part of a batch, as the loader made it.
+    type Batch: Send + Sync;
+    /// What the forward pass of one part computed, with its graph.
+    type Local: Send;
+    /// Plain data that every other part of the step may need: features, counts; `()` where none.
+    type Shared: Send + Sync;
     /// Additive evaluation statistics.
     type Stats: Send;
 
-    /// Runs the model on one micro-batch. The same step and batch give the same result, dropout, drop
+    /// Runs the model on one part. The same step and batch give the same result, dropout, drop
     /// path and masks included: the loop may run it twice.
     fn forward(&self, model: &Self::Model, batch: &Self::Batch, step: &Step) -> Self::Local;
 
-    /// What the other micro-batches need of this one. Called once for each micro-batch of a step.
+    /// What the other parts need of this one. Called once for each part of a step.
     fn share(&self, local: &Self::Local) -> Self::Shared;
 
-    /// The loss of micro-batch `me`, given what all of them shared, in order. The gradients of all
-    /// micro-batches add up to those of the global batch.
+    /// The loss of part `me`, given what all of them shared, in order. The gradients of all parts add up
+    /// to those of the global batch.
     fn losses(&self, local: Self::Local, all: &[Self::Shared], me: usize) -> Losses;
 
     /// Called with the updated model: clamps; nothing for most.
@@ -65,18 +64,18 @@ pub type Metrics = Vec<(String, f64)>;
 pub struct Step {
     /// Optimizer updates before this one, over all epochs.
     pub index: usize,
-    /// Samples of the global batch in front of this micro-batch.
+    /// Samples of the global batch in front of this part.
     pub first: usize,
     /// Random numbers of this step: drop path, masks. Those of a sample are keyed by its place in
-    /// the global batch, so that they do not depend on the micro-batches.
+    /// the global batch, so that they do not depend on the parts.
     pub key: Key,
 }
 
-/// The loss of one micro-batch.
+/// The loss of one part.
 pub struct Losses {
-    /// [1], in the graph of this micro-batch: what is differentiated.
+    /// [1], in the graph of this part: what is differentiated.
     pub objective: Tensor<1>,
-    /// Named parts of the reported loss, [1] each; summed over the micro-batches of a step they are
+    /// Named terms of the reported loss, [1] each; summed over the parts of a step they are
     /// those of the global batch. Together they are the loss; one that is all of it is called `loss`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
 }

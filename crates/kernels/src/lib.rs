@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod capture;
 mod cpu;
+mod deformable;
 mod depthwise;
 mod graph;
 mod linear;
@@ -19,6 +20,7 @@ mod update;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
+pub use deformable::deformable_sampling;
 pub use depthwise::depthwise_conv;
 pub use linear::linear;
 pub use norm::layer_norm;

@@ -5,6 +5,7 @@ mod it {
     mod activation;
     mod attention;
     mod compare;
+    mod deformable;
     mod depthwise;
     mod linear;
     mod norm;

@@ -137,6 +137,9 @@ impl From<EngineError> for Failed {
                 let report = stopped.report.trim_start_matches("error: ").to_owned();
                 Failed { report, ..stopped }
             }
+            EngineError::Threads { .. } => {
+                Failed::new(exit::DEVICE, Failure::Other, &error, &hints)
+            }
             EngineError::OtherRun { .. }
             | EngineError::State { .. }
             | EngineError::Optimizer(_) => {

@@ -10,6 +10,7 @@ mod it {
     mod memory;
     mod partial;
     mod pytorch;
+    mod replicas;
     pub(crate) mod session;
     pub(crate) mod shapes;
     mod shards;

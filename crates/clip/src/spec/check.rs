@@ -134,6 +134,11 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     if parts > batch_size {
         let needed = format!("at most `dataset.train.batch_size`, which is {batch_size}");
         checks.error("hearth.train.micro_batches", parts, needed);
+    } else if let Some(replicas) = spec.hearth.train.replicas
+        && replicas > spec.micro_batch()
+    {
+        let needed = format!("at most {}, the pairs that are computed at once", spec.micro_batch());
+        checks.error("hearth.train.replicas", replicas, needed);
     }
     for (key, path) in [
         ("train.pretrained_model_path", &spec.train.pretrained_model_path),

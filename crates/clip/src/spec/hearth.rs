@@ -99,6 +99,12 @@ block! {
     pub struct HearthTrainSpec {
         /// Parts in which each device's batch is processed: less memory, more time, exactly the same result.
         micro_batches: usize = 1 => min(1), known_as(&["accum_grad_batches", "accum_freq", "grad_accum"]),
+        /// Parts of the processor that each compute a part of a micro-batch, with threads of their own; their gradients
+        /// are added up. Not set takes as many as there are cores, from nine cores on as many as leave each the
+        /// same number of threads, at most 8: every one holds gradients of its own. A run that is continued keeps
+        /// the number of its checkpoint, since another gives other roundings. `trainer clip benchmark --tune` finds
+        /// the best one.
+        replicas: Option<usize> => min(1), known_as(&["num_replicas", "data_parallel"]),
         /// Steps between two points of progress and of the TensorBoard curves.
         log_interval: usize = 10 => min(1), known_as(&["log_every", "log_every_n_steps"]),
         /// Shows a C-RADIO vision tower a random part of its position table for each training picture, as its

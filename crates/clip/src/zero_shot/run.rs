@@ -22,7 +22,7 @@ use hearth_data::{
     transform::PictureRecipe,
     unreadable::Unreadable,
 };
-use hearth_engine::{Run, classification::Tally};
+use hearth_engine::{Replicas, Run, classification::Tally, cut};
 
 use super::{
     Classifier, Prompts, class_embeddings,
@@ -35,6 +35,7 @@ use crate::{
     model::Clip,
     pictures::{Pictures, Prepared},
     registry::Family,
+    replicas,
     setup::Setup,
     spec::{ClipSpec, ZeroShotSpec},
     summary,
@@ -86,7 +87,8 @@ pub(crate) fn classify(
              zero-shot classification gains from it",
         );
     }
-    let job = Job { spec, model, setup, run };
+    let replicas = replicas::of_machine(spec.batch_size)?;
+    let job = Job { spec, model, setup, replicas, run };
     let classifier = job.classifier(&prompts)?;
     let turned = Arc::new(AtomicUsize::new(0));
     let pictures = OfClasses {
@@ -112,6 +114,7 @@ struct Job<'a> {
     spec: &'a ZeroShotSpec,
     model: &'a Clip,
     setup: &'a Setup,
+    replicas: Replicas,
     run: &'a Run,
 }
 
@@ -125,10 +128,7 @@ impl Job<'_> {
             for text in texts {
                 ids.extend(self.setup.tokenizer.encode(text)?);
             }
-            let ids = TensorData::new(ids, [texts.len(), length]);
-            let ids = Tensor::<2, Int>::from_data(ids, &self.run.device);
-            let rows = self.model.embed_texts(ids, false).into_data();
-            let rows: Vec<f32> = rows.try_to_vec().expect("embeddings are f32");
+            let rows = self.embed_texts(&ids);
             check_finite(&rows, texts.len(), |at| format!("`{}`", texts[at]))?;
             done += texts.len() as u64;
             self.run.progress.advance(done, "");
@@ -192,11 +192,27 @@ impl Job<'_> {
         Ok(tally)
     }
 
+    /// `ids` B times the context length. Returns B rows, L2-normalised.
+    fn embed_texts(&self, ids: &[i32]) -> Vec<f32> {
+        let (model, device) = (self.model, &self.run.device);
+        let texts: Vec<&[i32]> = ids.chunks_exact(self.setup.recipe.text.context_length).collect();
+        let parts = self.replicas.map(cut(&texts, self.replicas.count()), |_, texts| {
+            let ids = TensorData::new(texts.concat(), [texts.len(), texts[0].len()]);
+            let rows = model.embed_texts(Tensor::<2, Int>::from_data(ids, device), false);
+            rows.into_data().try_to_vec::<f32>().expect("embeddings are f32")
+        });
+        parts.concat()
+    }
+
     /// [B, E], L2-normalised.
     fn embed(&self, samples: &[(usize, Prepared)]) -> Tensor<2> {
+        let (model, device) = (self.model, &self.run.device);
         let side = self.setup.recipe.picture.size as usize;
-        let pictures = Pictures::collate(samples.iter().map(|(_, picture)| picture));
-        self.model.embed_images(pictures.images(side, &self.run.device), false)
+        let parts = self.replicas.map(cut(samples, self.replicas.count()), |_, samples| {
+            let pictures = Pictures::collate(samples.iter().map(|(_, picture)| picture));
+            model.embed_images(pictures.images(side, device), false)
+        });
+        Tensor::cat(parts, 0)
     }
 
     fn calibration(&self) -> Calibration {

@@ -11,10 +11,10 @@ use burn::{
 use hearth_data::{DataError, random::Key};
 use hearth_engine::{
     BatchIter, Batches, Checkpoints, Decay, EngineError, Every, Fingerprint, Losses, Metrics,
-    Optimizer, OptimizerConfig, ParameterGroup, Plan, Rule, Run, Schedule, Session, Step, Task,
-    TrainState,
+    Optimizer, OptimizerConfig, ParameterGroup, Plan, Replicas, Rule, Run, Schedule, Session, Step,
+    Task, TrainState,
     contrastive::{self, Contrast, Embeddings, SharedEmbeddings},
-    fit,
+    cut, fit,
 };
 use hearth_weights::{KeyMap, WeightsFile, load, map_values, parameters, save, visit_values};
 
@@ -97,9 +97,10 @@ impl Task for Toy {
     }
 }
 
-/// The pairs in an order that depends on the epoch, split into micro-batches.
+/// The pairs in an order that depends on the epoch, split into micro-batches, and those for replicas.
 pub(crate) struct Memory {
     pub(crate) micro_batches: usize,
+    pub(crate) replicas: usize,
     /// Epoch and step of it that cannot be read.
     pub(crate) unreadable: Option<(usize, usize)>,
     /// Called before each step with (epoch, step): tests raise the stop flag here.
@@ -110,7 +111,11 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(micro_batches: usize) -> Self {
         let on_step = Box::new(|_, _| ());
-        Self { micro_batches, unreadable: None, on_step, served: Cell::new(0) }
+        Self { micro_batches, replicas: 1, unreadable: None, on_step, served: Cell::new(0) }
+    }
+
+    pub(crate) fn on(replicas: usize, micro_batches: usize) -> Self {
+        Self { replicas, ..Self::new(micro_batches) }
     }
 }
 
@@ -129,7 +134,8 @@ impl Batches for Memory {
             }
             let start = step * BATCH + epoch;
             let indices: Vec<usize> = (start..start + BATCH).map(|i| i * 5 % PAIRS).collect();
-            Ok(indices.chunks(BATCH / self.micro_batches).map(<[usize]>::to_vec).collect())
+            let micro_batches = indices.chunks(BATCH / self.micro_batches);
+            Ok(micro_batches.flat_map(|part| cut(part, self.replicas)).map(Vec::from).collect())
         }))
     }
 
@@ -223,13 +229,15 @@ pub(crate) fn train_in(
     epochs: usize,
     state: TrainState<Towers>,
 ) -> Result<TrainState<Towers>, EngineError> {
-    let (plan, checkpoints) = (plan(epochs), checkpoints(&run.results));
+    let (plan, replicas) = (plan(epochs), Replicas::new(data.replicas)?);
+    let checkpoints = checkpoints(&run.results).of_replicas(data.replicas);
     let session = Session {
         task,
         plan: &plan,
         train: data,
         validation: Some(data),
         checkpoints: &checkpoints,
+        replicas: &replicas,
         run,
     };
     fit(&session, state)

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use hearth_engine::{EngineError, Rule, Signal, contrastive::Contrast};
+use hearth_engine::{EngineError, Rule, Signal, contrastive::Contrast, replicas_of};
 
 use super::toy::{Memory, Toy, fresh, resume, run, train, train_in, weights};
 
@@ -19,45 +19,89 @@ fn names(folder: &Path, ending: &str) -> Vec<String> {
     names
 }
 
+/// The values of `name` in the status lines.
+fn reported(folder: &Path, name: &str) -> Vec<f64> {
+    let status = fs::read_to_string(folder.join("status.json")).unwrap();
+    let lines = status.lines().filter(|line| line.contains(&format!("\"{name}\"")));
+    lines
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["kpi"][name].as_f64().unwrap()
+        })
+        .collect()
+}
+
+/// Weights, what the optimizer made of the gradients, and losses: the moments scale with the
+/// gradients, the steps of AdamW hardly do.
+fn outcome(task: &Toy, data: &Memory) -> Vec<f64> {
+    let folder = tempfile::tempdir().unwrap();
+    let state = train(folder.path(), task, data, 4, fresh(Rule::AdamW)).unwrap();
+    let (_, moments) = state.optimizer.state();
+    let moments = moments.into_iter().flat_map(|(_, _, values)| values);
+    let mut all: Vec<f64> = weights(&state).into_iter().chain(moments).map(f64::from).collect();
+    all.extend(reported(folder.path(), "train_loss"));
+    all
+}
+
 #[test]
-fn micro_batches_give_the_weights_of_the_whole_batch() {
+fn replicas_and_micro_batches_give_what_the_whole_batch_gives() {
     for task in [SIGLIP, CLIP] {
-        let trained = |micro_batches| {
-            let folder = tempfile::tempdir().unwrap();
-            let data = Memory::new(micro_batches);
-            weights(&train(folder.path(), &task, &data, 4, fresh(Rule::AdamW)).unwrap())
-        };
-        let whole = trained(1);
-        for micro_batches in [2, 4] {
-            for (whole, split) in whole.iter().zip(trained(micro_batches)) {
-                assert!((whole - split).abs() < 1e-5, "{whole} {split} with {micro_batches}");
+        let whole = outcome(&task, &Memory::new(1));
+        assert!(whole.len() > 2 * 19 + 4, "{}", whole.len());
+        for (replicas, micro_batches) in [(1, 2), (1, 4), (2, 1), (3, 1), (2, 2), (3, 2)] {
+            let split = outcome(&task, &Memory::on(replicas, micro_batches));
+            assert_eq!(whole.len(), split.len());
+            for (whole, split) in whole.iter().zip(split) {
+                let parts = format!("{replicas} replicas, {micro_batches} micro-batches");
+                assert!((whole - split).abs() < 1e-5, "{whole} {split} with {parts}");
             }
         }
     }
 }
 
 #[test]
+fn the_same_number_of_replicas_gives_the_same_bits() {
+    for (replicas, micro_batches) in [(2, 1), (3, 1), (2, 2)] {
+        let run = || outcome(&SIGLIP, &Memory::on(replicas, micro_batches));
+        let first = run();
+        for _ in 0..5 {
+            assert_eq!(first, run(), "{replicas} replicas, {micro_batches} micro-batches");
+        }
+    }
+}
+
+#[test]
 fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    resumes_exactly(|| Memory::new(2));
+    resumes_exactly(|| Memory::on(2, 1));
+    resumes_exactly(|| Memory::on(2, 2));
+}
+
+#[track_caller]
+fn resumes_exactly(data: impl Fn() -> Memory) {
     let folder = tempfile::tempdir().unwrap();
-    let straight = train(folder.path(), &SIGLIP, &Memory::new(2), 4, fresh(Rule::AdamW)).unwrap();
+    let straight = train(folder.path(), &SIGLIP, &data(), 4, fresh(Rule::AdamW)).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path());
-    let mut data = Memory::new(2);
+    let mut stopped = data();
     let stop = run.stop.clone();
-    data.on_step = Box::new(move |epoch, step| {
+    stopped.on_step = Box::new(move |epoch, step| {
         if (epoch, step) == (1, 1) {
             stop.request(Signal::Terminate);
         }
     });
-    let error = train_in(&run, &SIGLIP, &data, 4, fresh(Rule::AdamW)).unwrap_err();
+    let error = train_in(&run, &SIGLIP, &stopped, 4, fresh(Rule::AdamW)).unwrap_err();
     assert!(
         matches!(error, EngineError::Stopped { signal: Signal::Terminate, step: 5, .. }),
         "{error}"
     );
 
-    let resumed = train(folder.path(), &SIGLIP, &Memory::new(2), 4, resume(folder.path()).unwrap());
-    assert_eq!(weights(&straight), weights(&resumed.unwrap()));
+    let resumed = resume(folder.path()).unwrap();
+    let newest = folder.path().join("model_epoch_001_step_00005.safetensors");
+    assert_eq!(replicas_of(&newest).unwrap(), data().replicas);
+    let resumed = train(folder.path(), &SIGLIP, &data(), 4, resumed).unwrap();
+    assert_eq!(weights(&straight), weights(&resumed));
 }
 
 #[test]

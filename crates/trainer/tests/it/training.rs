@@ -34,14 +34,13 @@ pub(crate) fn fail(folder: &Path, code: i32, arguments: &[&str]) -> String {
 }
 
 pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_trainer"))
-        .current_dir(folder)
-        .args(arguments)
-        .env("HEARTH_CACHE", folder.join(CACHE))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+    start_in(command.current_dir(folder).args(arguments).env("HEARTH_CACHE", folder.join(CACHE)))
+}
+
+/// `command`, which nobody listens to.
+pub(crate) fn start_in(command: &mut Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Waits until `ready` says so, at most a minute.
