@@ -144,6 +144,9 @@ pub(crate) fn fingerprint(
     if exif_orientation != ExifOrientation::Ignore {
         add("`hearth.dataset.exif_orientation`", text(&exif_orientation));
     }
+    if spec.hearth.dataset.jpeg_draft {
+        add("`hearth.dataset.jpeg_draft`", text(&true));
+    }
     if let Some(captions) = spec.hearth.dataset.train.captions {
         add("`hearth.dataset.train.captions`", text(&captions));
     }

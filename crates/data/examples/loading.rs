@@ -1,6 +1,6 @@
 //! Pictures per second of the loader, as JSON lines; the other side is `benches/peers/loader.py`.
 //!
-//! `cargo run --release -p hearth-data --example loading -- FOLDER [train|evaluate] [THREADS] [BATCH] [WINDOWS]`
+//! `cargo run --release -p hearth-data --example loading -- FOLDER [train|evaluate|draft] [THREADS] [BATCH] [WINDOWS]`
 
 #![allow(clippy::print_stdout)]
 
@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hearth_data::DataError;
-use hearth_data::decode::{Limits, decode, read_bytes};
+use hearth_data::decode::{Limits, Reading, decode_part, read_bytes};
 use hearth_data::loader::{Dataset, Loader, Stage, Stages};
+use hearth_data::picture::Picture;
 use hearth_data::random::Key;
 use hearth_data::resize::Filter;
 use hearth_data::sampler::EpochPlan;
 use hearth_data::transform::{Augmentation, PictureRecipe, ResizeMode};
+use serde_json::{Value, json};
 
 /// Batches that are measured together.
 const WINDOW: usize = 16;
@@ -25,34 +27,44 @@ struct Pictures {
     recipe: PictureRecipe,
     augmentation: Option<Augmentation>,
     repeats: usize,
+    draft: bool,
 }
 
 impl Dataset for Pictures {
-    type Sample = Vec<f32>;
+    type Sample = Picture;
 
     fn len(&self) -> usize {
         self.paths.len() * self.repeats
     }
 
-    fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Vec<f32>, DataError> {
+    fn sample(&self, index: usize, key: &Key, stages: &mut Stages) -> Result<Picture, DataError> {
         let path = &self.paths[index % self.paths.len()];
         let limits = Limits::default();
         let bytes = stages.time(Stage::Read, || read_bytes(path, limits.bytes))?;
-        let picture = stages
-            .time(Stage::Decode, || decode(&bytes, &limits))
+        let drawn = |width, height| {
+            self.augmentation.as_ref().map(|augmentation| {
+                let drawn = augmentation.draw(key, width, height);
+                (augmentation.view(&drawn, self.recipe.size), drawn)
+            })
+        };
+        let view = |width, height| {
+            drawn(width, height).map_or_else(|| self.recipe.view(width, height), |drawn| drawn.0)
+        };
+        let reading = Reading { draft: self.draft, ..Reading::default() };
+        let part = stages
+            .time(Stage::Decode, || decode_part(&bytes, &reading, view))
             .map_err(|problem| problem.in_file(path))?;
-        Ok(stages.time(Stage::Transform, || match &self.augmentation {
-            Some(augmentation) => {
-                let drawn = augmentation.draw(key, picture.width, picture.height);
-                let picture = augmentation.apply(&picture, &drawn, self.recipe.size);
-                self.recipe.normalise(&picture)
+        Ok(stages.time(Stage::Transform, || {
+            let mut picture = part.view();
+            if let Some((_, drawn)) = drawn(part.width, part.height) {
+                drawn.finish(&mut picture);
             }
-            None => self.recipe.apply(&picture),
+            picture
         }))
     }
 }
 
-fn pictures(folder: &Path, is_training: bool, samples: usize) -> std::io::Result<Pictures> {
+fn pictures(folder: &Path, case: &str, samples: usize) -> std::io::Result<Pictures> {
     let entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let mut paths: Vec<PathBuf> = entries.iter().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "jpg"));
@@ -65,9 +77,10 @@ fn pictures(folder: &Path, is_training: bool, samples: usize) -> std::io::Result
         std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
     };
     let augmentation =
-        is_training.then(|| Augmentation { flip: 0.5, ..Augmentation::default() });
+        (case == "train").then(|| Augmentation { flip: 0.5, ..Augmentation::default() });
     let repeats = samples.div_ceil(paths.len().max(1));
-    Ok(Pictures { paths, recipe, augmentation, repeats })
+    let draft = case == "draft";
+    Ok(Pictures { paths, recipe, augmentation, repeats, draft })
 }
 
 fn main() -> ExitCode {
@@ -75,51 +88,66 @@ fn main() -> ExitCode {
     let number = |at: usize, default: usize| {
         arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(default)
     };
-    let Some(folder) = arguments.first() else {
-        println!("needed a folder of JPEG files");
+    let case = arguments.get(1).map_or("train", String::as_str);
+    let folder = arguments.first().map(Path::new);
+    let Some(folder) = folder.filter(|_| ["train", "evaluate", "draft"].contains(&case)) else {
+        println!("needed a folder of JPEG files, and `train`, `evaluate` or `draft`");
         return ExitCode::FAILURE;
     };
-    let transform = arguments.get(1).map_or("train", String::as_str);
     let (threads, batch, windows) = (number(2, 2), number(3, 16), number(4, 5));
-    match measure(Path::new(folder), transform, threads, batch, windows) {
-        Ok(()) => ExitCode::SUCCESS,
+    match measure(folder, case, threads, batch, windows) {
+        Ok(line) => println!("{line}"),
         Err(problem) => {
             println!("{problem}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
 
 fn measure(
     folder: &Path,
-    transform: &str,
+    case: &str,
     threads: usize,
     batch: usize,
     windows: usize,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let dataset = pictures(folder, transform == "train", (windows + 1) * WINDOW * batch)?;
+) -> Result<Value, Box<dyn std::error::Error>> {
+    let dataset = pictures(folder, case, (windows + 1) * WINDOW * batch)?;
     let plan = EpochPlan::shuffled(7, 0, dataset.len(), batch);
-    let mut batches = Loader::new(Arc::new(dataset), threads).batches(plan, 0);
-    let mut seconds = Vec::new();
+    let loader = Loader::new(Arc::new(dataset), threads);
+    let mut batches = loader.batches(plan, 0);
+    let mut milliseconds = Vec::new();
     // The first window fills queues and caches.
     for window in 0..=windows {
         let start = Instant::now();
         for _ in 0..WINDOW {
-            let samples = batches.next().ok_or("no pictures")??;
-            std::hint::black_box(samples.concat());
+            let pictures = batches.next().ok_or("no pictures")??;
+            std::hint::black_box(collate(&loader.dataset().recipe, &pictures));
         }
         if window > 0 {
-            seconds.push(start.elapsed().as_secs_f64() / WINDOW as f64);
+            milliseconds.push(1e3 * start.elapsed().as_secs_f64() / WINDOW as f64);
         }
     }
-    seconds.sort_by(f64::total_cmp);
-    let (least, median) = (seconds[0], seconds[seconds.len() / 2]);
-    println!(
-        r#"{{"case": "loader_{transform}", "median_ms": {:.3}, "min_ms": {:.3}, "items_per_s": {:.0}}}"#,
-        1e3 * median,
-        1e3 * least,
-        batch as f64 / least
-    );
-    println!("{}", batches.report());
-    Ok(())
+    milliseconds.sort_by(f64::total_cmp);
+    let report = batches.report();
+    let rates: serde_json::Map<String, Value> = Stage::ALL
+        .into_iter()
+        .filter_map(|stage| Some((stage.name().to_owned(), report.rate(stage)?.round().into())))
+        .collect();
+    Ok(json!({
+        "case": format!("loader_{case}"),
+        "median_ms": milliseconds[milliseconds.len() / 2],
+        "min_ms": milliseconds[0],
+        "items_per_s": (1e3 * batch as f64 / milliseconds[0]).round(),
+        "rates_per_thread": rates,
+    }))
+}
+
+fn collate(recipe: &PictureRecipe, pictures: &[Picture]) -> Vec<f32> {
+    let values = 3 * (recipe.size * recipe.size) as usize;
+    let mut input = vec![0.0; values * pictures.len()];
+    for (picture, input) in pictures.iter().zip(input.chunks_exact_mut(values)) {
+        recipe.write(picture, input);
+    }
+    input
 }
