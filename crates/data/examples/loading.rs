@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p hearth-data --example loading -- FOLDER [train|evaluate|draft] [THREADS] [BATCH] [WINDOWS]`
 
-#![allow(clippy::print_stdout)]
+#![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
