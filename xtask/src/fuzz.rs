@@ -6,6 +6,7 @@
 
 mod captions;
 mod hub;
+mod images;
 mod mutate;
 mod parts;
 mod pickles;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a chore reports to the person who started it")]
 
 pub mod assets;
+pub mod bench;
 pub mod ci;
 pub mod draw;
 pub mod floors;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use xtask::fuzz::{self, Session};
 use xtask::generate::Mode;
-use xtask::{assets, ci, generate, goldens, root};
+use xtask::{assets, bench, ci, generate, goldens, root};
 
 /// The chores of this repository.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ struct Arguments {
 enum Chore {
     /// Draw the data set of the quick start and its tokenizer: assets/.
     Assets,
+    /// Measure Hearth and PyTorch in turns and write benches/RESULTS.md (Python).
+    Bench(bench::Options),
     /// Run every check, cheapest first, and the tests.
     Ci {
         /// Leave the tests out, for who has just run them.
@@ -60,6 +62,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Assets => assets::write(&root().join("assets")),
+        Chore::Bench(options) => bench::run(&options),
         Chore::Ci { tested } => ci::run(tested),
         Chore::Fuzz { target, seconds, minutes, seed } => {
             let seconds = minutes.map_or(seconds, |minutes| 60 * minutes);

@@ -1,7 +1,8 @@
 //! Runs other programs as a person would, showing the command line.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,4 +16,17 @@ pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) 
     let status = command.status().with_context(|| format!("`{line}`: cannot start"))?;
     ensure!(status.success(), "`{line}`: {status}");
     Ok(())
+}
+
+/// What a command line prints, in the root of the repository and with these variables; fails when it does. Its
+/// errors are shown.
+pub(crate) fn output(words: &[String], variables: &BTreeMap<&str, &str>) -> Result<String> {
+    let line = words.join(" ");
+    let (program, arguments) = words.split_first().context("found no program to run")?;
+    let mut command = Command::new(program);
+    command.args(arguments).envs(variables).current_dir(crate::root());
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("`{line}`: cannot start"))?;
+    ensure!(output.status.success(), "`{line}`: {}", output.status);
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}`"))
 }

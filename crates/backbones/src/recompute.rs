@@ -16,6 +16,7 @@ use burn_autodiff::{
     grads::Gradients as GraphGradients,
     ops::{Backward, Ops, OpsKind},
 };
+use hearth_kernels::backward_with;
 
 /// `forward(module, x)` that costs the memory of `x` until the backward pass reaches it.
 ///
@@ -96,7 +97,7 @@ where
         let module = module.train();
         let input = input.autodiff().require_grad();
         let output = forward(&module, input.clone());
-        let mut inner = (output * output_grad.autodiff()).sum().backward();
+        let mut inner = backward_with(output, output_grad);
 
         if let ([Some(parent)], Some(grad)) = (ops.parents, input.grad_remove(&mut inner)) {
             grads.register::<Flex>(parent.id, primitive(grad));

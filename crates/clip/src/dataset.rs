@@ -7,14 +7,14 @@ use std::{
 
 use hearth_data::{
     DataError,
-    decode::{Orientation, Reading, decode_as},
+    decode::{Orientation, Part, Reading, decode_as, decode_part},
     loader::{Dataset, Loader, LoaderReport, Stage, Stages},
     pairs::Pair,
-    picture::Picture,
     random::Key,
+    resize::View,
     sampler::EpochPlan,
     tokenizer::Tokenizer,
-    transform::{Augmentation, PictureRecipe, ResizeMode},
+    transform::{Augmentation, Drawn, PictureRecipe, ResizeMode},
     unreadable::Unreadable,
 };
 use hearth_engine::{BatchIter, Batches, Run, cut};
@@ -111,11 +111,12 @@ impl Dataset for CaptionedPictures {
         let Pair { image, caption } = &self.pairs[index];
         let limit = self.reading.limits.bytes;
         let bytes = stages.time(Stage::Read, || image.read(limit))?;
-        let decoded = stages
-            .time(Stage::Decode, || decode_as(&bytes, &self.reading))
+        let view = |width, height| self.view(key, width, height);
+        let part = stages
+            .time(Stage::Decode, || decode_part(&bytes, &self.reading, view))
             .map_err(|problem| image.refuse(problem))?;
-        let (picture, is_turned) = (decoded.picture, decoded.orientation != Orientation::UPRIGHT);
-        let picture = stages.time(Stage::Transform, || self.prepare(&picture, key));
+        let is_turned = part.orientation != Orientation::UPRIGHT;
+        let picture = stages.time(Stage::Transform, || self.prepare(&part, key));
         let caption = stages.time(Stage::Read, || caption.text(key))?;
         let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&caption))?;
         Ok(Sample { name: self.name(index), picture, ids, is_turned })
@@ -127,14 +128,28 @@ impl Dataset for CaptionedPictures {
 }
 
 impl CaptionedPictures {
-    fn prepare(&self, picture: &Picture, key: &Key) -> Prepared {
-        let mut prepared = match &self.augmentation {
-            Some(augmentation) => {
-                let drawn = augmentation.draw(key, picture.width, picture.height);
-                let picture = augmentation.apply(picture, &drawn, self.picture.size);
-                Prepared { pixels: self.picture.normalise(&picture), grid: None, crop: None }
+    /// What the model sees of a picture of this size.
+    fn view(&self, key: &Key, width: u32, height: u32) -> View {
+        match self.draw(key, width, height) {
+            Some((augmentation, drawn)) => augmentation.view(&drawn, self.picture.size),
+            None => self.picture.view(width, height),
+        }
+    }
+
+    /// The random changes, which the key and the size decide.
+    fn draw(&self, key: &Key, width: u32, height: u32) -> Option<(&Augmentation, Drawn)> {
+        let augmentation = self.augmentation.as_ref()?;
+        Some((augmentation, augmentation.draw(key, width, height)))
+    }
+
+    fn prepare(&self, part: &Part, key: &Key) -> Prepared {
+        let mut prepared = match self.draw(key, part.width, part.height) {
+            Some((_, drawn)) => {
+                let mut picture = part.view();
+                drawn.finish(&mut picture);
+                Prepared { picture, grid: None, crop: None }
             }
-            None => Prepared::new(&self.picture, picture),
+            None => Prepared::new(&self.picture, part),
         };
         prepared.crop = self.position_crops.then(|| position_crop(key));
         prepared
@@ -269,15 +284,13 @@ impl Batches for TrainBatches {
         let plan = EpochPlan::shuffled(self.seed, epoch as u64, self.len(), self.global_batch);
         let part = self.micro_batch();
         let samples = self.source.batches(plan, first);
-        Box::new(samples.map(move |samples| {
-            match samples?.as_slice() {
-                [] => Err(self.source.dataset().unreadable.nothing_left()),
-                // What is left of a batch is split: no part is larger than without a gap, and none empty.
-                samples => Ok(samples
-                    .chunks(part)
-                    .flat_map(|samples| cut(samples, self.replicas))
-                    .map(collate)
-                    .collect()),
+        Box::new(samples.map(move |samples| match samples?.as_slice() {
+            [] => Err(self.source.dataset().unreadable.nothing_left()),
+            // What is left of a batch is split: no part is larger than without a gap, and none empty.
+            samples => {
+                let recipe = &self.source.dataset().picture;
+                let parts = samples.chunks(part).flat_map(|samples| cut(samples, self.replicas));
+                Ok(parts.map(|part| collate(recipe, part)).collect())
             }
         }))
     }
@@ -308,11 +321,12 @@ impl Batches for EvalBatches {
 
     fn epoch(&self, _epoch: usize, first: usize) -> BatchIter<'_, Batch> {
         let samples = self.source.batches(EpochPlan::sequential(self.len(), self.batch), first);
-        Box::new(
-            samples.map(|samples| {
-                Ok(cut(&samples?, self.replicas).into_iter().map(collate).collect())
-            }),
-        )
+        Box::new(samples.map(|samples| {
+            let recipe = &self.dataset().picture;
+            let samples = samples?;
+            let parts = cut(&samples, self.replicas).into_iter();
+            Ok(parts.map(|part| collate(recipe, part)).collect())
+        }))
     }
 
     fn steps(&self) -> usize {
@@ -441,8 +455,8 @@ pub(crate) fn ignored_orientation(turned: usize, among: &str) -> String {
     )
 }
 
-fn collate(samples: &[Sample]) -> Batch {
-    let pictures = Pictures::collate(samples.iter().map(|sample| &sample.picture));
+fn collate(recipe: &PictureRecipe, samples: &[Sample]) -> Batch {
+    let pictures = Pictures::collate(recipe, samples.iter().map(|sample| &sample.picture));
     let mut batch = Batch { pictures, ..Batch::default() };
     for sample in samples {
         batch.names.push(sample.name.clone());

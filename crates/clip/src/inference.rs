@@ -12,7 +12,7 @@ use std::{
 use burn::tensor::{Int, Tensor, TensorData};
 use hearth_data::{
     DataError,
-    decode::{Orientation, Reading, read_picture_as},
+    decode::{Orientation, Reading, decode_part, read_bytes},
     inputs::{PictureSource, pictures, prompts},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
@@ -86,13 +86,14 @@ impl Job<'_> {
 
         let size = self.setup.recipe.picture.size as usize;
         let turned = Arc::new(AtomicUsize::new(0));
-        let recipe = self.setup.recipe.picture.clone();
+        let recipe = &self.setup.recipe.picture;
         let reading = self.reading;
-        let dataset = PictureFiles { paths, recipe, reading, turned: Arc::clone(&turned) };
+        let dataset =
+            PictureFiles { paths, recipe: recipe.clone(), reading, turned: Arc::clone(&turned) };
         let threads = spec.inference.num_workers;
         let (model, device) = (&self.model, &self.run.device);
         let written = self.embed(Kind::Images, &names, dataset, threads, |pictures| {
-            let pictures = Pictures::collate(pictures.iter());
+            let pictures = Pictures::collate(recipe, pictures.iter());
             model.embed_images(pictures.images(size, device), false)
         })?;
         match turned.load(Ordering::Relaxed) {
@@ -212,6 +213,9 @@ impl Job<'_> {
         if self.reading.upright {
             identity.add(b"upright");
         }
+        if self.reading.draft {
+            identity.add(b"draft");
+        }
         names.iter().for_each(|name| identity.add(name.as_bytes()));
         Ok(identity.finish())
     }
@@ -240,11 +244,17 @@ impl Dataset for PictureFiles {
         stages: &mut Stages,
     ) -> Result<Self::Sample, DataError> {
         let path = &self.paths[index];
-        match stages.time(Stage::Decode, || read_picture_as(path, &self.reading)) {
-            Ok(decoded) => {
-                let is_turned = decoded.orientation != Orientation::UPRIGHT;
+        let view = |width, height| self.recipe.view(width, height);
+        let bytes = stages.time(Stage::Read, || read_bytes(path, self.reading.limits.bytes));
+        let part = bytes.and_then(|bytes| {
+            let part = stages.time(Stage::Decode, || decode_part(&bytes, &self.reading, view));
+            part.map_err(|problem| problem.in_file(path))
+        });
+        match part {
+            Ok(part) => {
+                let is_turned = part.orientation != Orientation::UPRIGHT;
                 self.turned.fetch_add(usize::from(is_turned), Ordering::Relaxed);
-                let prepare = || Prepared::new(&self.recipe, &decoded.picture);
+                let prepare = || Prepared::new(&self.recipe, &part);
                 Ok(Some(stages.time(Stage::Transform, prepare)))
             }
             Err(error) => {

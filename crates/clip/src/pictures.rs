@@ -2,15 +2,16 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use hearth_backbones::{positions::Grid, radio::PositionCrop};
-use hearth_data::{picture::Picture, random::Key, transform::PictureRecipe};
+use hearth_data::{decode::Part, picture::Picture, random::Key, transform::PictureRecipe};
 
 use crate::vision::Images;
 
-/// One picture, prepared.
+/// One picture, prepared but for its numbers: these are four times as large, and are written into the
+/// batch at once.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Prepared {
-    /// [3, S, S], or [rows * columns, P * P * 3] of a grid.
-    pub(crate) pixels: Vec<f32>,
+    /// In the size of the input.
+    pub(crate) picture: Picture,
     /// Its patches, where inputs have no common size (NaFlex).
     pub(crate) grid: Option<Grid>,
     /// The part of the position table that it sees (C-RADIO in training).
@@ -30,24 +31,27 @@ pub struct Pictures {
 
 impl Prepared {
     /// A picture as the tower takes it in evaluation.
-    pub(crate) fn new(recipe: &PictureRecipe, picture: &Picture) -> Self {
-        let grid = recipe.grid(picture.width, picture.height);
+    pub(crate) fn new(recipe: &PictureRecipe, part: &Part) -> Self {
+        let grid = recipe.grid(part.width, part.height);
         let grid =
             grid.map(|[rows, columns]| Grid { rows: rows as usize, columns: columns as usize });
-        Self { pixels: recipe.apply(picture), grid, crop: None }
+        Self { picture: part.view(), grid, crop: None }
     }
 }
 
 impl Pictures {
     /// One batch of all of them.
-    pub(crate) fn collate<'a>(pictures: impl Iterator<Item = &'a Prepared> + Clone) -> Self {
+    pub(crate) fn collate<'a>(
+        recipe: &PictureRecipe,
+        pictures: impl Iterator<Item = &'a Prepared> + Clone,
+    ) -> Self {
         let grids: Vec<Grid> = pictures.clone().filter_map(|picture| picture.grid).collect();
         let crops = pictures.clone().filter_map(|picture| picture.crop).collect();
-        let longest = pictures.clone().map(|picture| picture.pixels.len()).max().unwrap_or(0);
-        let mut pixels = Vec::new();
-        for picture in pictures {
-            pixels.extend_from_slice(&picture.pixels);
-            pixels.resize(pixels.len() + longest - picture.pixels.len(), 0.0);
+        let values = |prepared: &Prepared| prepared.picture.pixels.len();
+        let longest = pictures.clone().map(values).max().unwrap_or(1);
+        let mut pixels = vec![0.0; longest * pictures.clone().count()];
+        for (prepared, input) in pictures.zip(pixels.chunks_exact_mut(longest)) {
+            recipe.write(&prepared.picture, &mut input[..values(prepared)]);
         }
         Self { pixels, grids, crops }
     }

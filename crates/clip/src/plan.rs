@@ -140,18 +140,17 @@ pub(crate) fn fingerprint(
     .into();
     let mut add = |name: &str, value: String| drop(fingerprint.insert(name.to_owned(), value));
     // What has its default is not there, so that checkpoints from before a key can be continued.
-    let exif_orientation = spec.hearth.dataset.exif_orientation;
-    if exif_orientation != ExifOrientation::Ignore {
-        add("`hearth.dataset.exif_orientation`", text(&exif_orientation));
-    }
-    if let Some(captions) = spec.hearth.dataset.train.captions {
-        add("`hearth.dataset.train.captions`", text(&captions));
-    }
-    if let Some(budget) = data.patch_budget() {
-        add("`hearth.model.max_num_patches`", text(&budget));
-    }
-    if data.position_crops() {
-        add("`hearth.train.position_crops`", text(&true));
+    let reading = &spec.hearth.dataset;
+    let turns = reading.exif_orientation != ExifOrientation::Ignore;
+    let written = [
+        ("`hearth.dataset.exif_orientation`", turns.then(|| text(&reading.exif_orientation))),
+        ("`hearth.dataset.jpeg_draft`", reading.jpeg_draft.then(|| text(&true))),
+        ("`hearth.dataset.train.captions`", reading.train.captions.map(|kind| text(&kind))),
+        ("`hearth.model.max_num_patches`", data.patch_budget().map(|budget| text(&budget))),
+        ("`hearth.train.position_crops`", data.position_crops().then(|| text(&true))),
+    ];
+    for (name, value) in written {
+        value.into_iter().for_each(|value| add(name, value));
     }
     let defaults = AugmentationSpec::default();
     if data.augments() && spec.dataset.augmentation != defaults {

@@ -182,7 +182,7 @@ impl ClipSpec {
     /// How pictures are read.
     pub fn reading(&self) -> Reading {
         let upright = self.hearth.dataset.exif_orientation == ExifOrientation::Apply;
-        Reading { upright, ..Reading::default() }
+        Reading { upright, draft: self.hearth.dataset.jpeg_draft, ..Reading::default() }
     }
 
     /// How much of a data set may be unreadable.

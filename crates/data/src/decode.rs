@@ -13,6 +13,7 @@ mod gif;
 mod ifd;
 mod jpeg;
 mod orientation;
+mod part;
 mod png;
 mod tiff;
 mod webp;
@@ -24,9 +25,11 @@ use std::path::Path;
 
 use crate::error::DataError;
 use crate::picture::Picture;
+use crate::resize::View;
 
 pub use format::Format;
 pub use orientation::Orientation;
+pub use part::Part;
 
 /// How the pictures of a data set are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub struct Reading {
     pub limits: Limits,
     /// Turns pictures as their EXIF data asks; otherwise they stay as they are stored.
     pub upright: bool,
+    /// Decodes a JPEG to a half, a quarter or an eighth of its size where its [`Part`] still has as many
+    /// pixels as it becomes, as Pillow's `Image.draft` does. Pixels differ a little from all others.
+    pub draft: bool,
 }
 
 /// A picture and how it lies.
@@ -137,7 +143,7 @@ impl PictureError {
 
 /// Reads and decodes a picture.
 pub fn read_picture(path: &Path, limits: &Limits) -> Result<Picture, DataError> {
-    let reading = Reading { limits: *limits, upright: false };
+    let reading = Reading { limits: *limits, ..Reading::default() };
     Ok(read_picture_as(path, &reading)?.picture)
 }
 
@@ -170,11 +176,29 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
 
 /// Decodes a picture as it is stored.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
-    Ok(decode_as(bytes, &Reading { limits: *limits, upright: false })?.picture)
+    Ok(decode_as(bytes, &Reading { limits: *limits, ..Reading::default() })?.picture)
 }
 
 /// Decodes a picture in the way of its data set.
 pub fn decode_as(bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureError> {
+    guarded(bytes, |format| decode_format(format, bytes, reading))
+}
+
+/// Decodes what the view that `choose` has for a picture of some width and height is made of: of a
+/// JPEG not much more than that, of the other formats the whole picture.
+pub fn decode_part(
+    bytes: &[u8],
+    reading: &Reading,
+    choose: impl Fn(u32, u32) -> View,
+) -> Result<Part, PictureError> {
+    guarded(bytes, |format| part::decode(format, bytes, reading, &choose))
+}
+
+/// Runs a decoder on the bytes of its format.
+fn guarded<T>(
+    bytes: &[u8],
+    decode: impl FnOnce(Format) -> Result<T, PictureError>,
+) -> Result<T, PictureError> {
     let format = match format::recognise(bytes) {
         Ok(format) => format,
         Err(_) if bytes.is_empty() => return Err(PictureError::Empty),
@@ -182,7 +206,7 @@ pub fn decode_as(bytes: &[u8], reading: &Reading) -> Result<Decoded, PictureErro
     };
     // The decoders are other people's code fed with whatever lies on disk: a panic in them costs
     // this picture, not the run. They hold no state that outlives the call.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_format(format, bytes, reading)));
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(format)));
     decoded.unwrap_or_else(|_| {
         Err(PictureError::Damaged { format, problem: "the decoder panicked".to_owned() })
     })

@@ -6,11 +6,15 @@
 
 mod kernel;
 mod passes;
+mod view;
 
 use serde::{Deserialize, Serialize};
 
 use crate::picture::Picture;
 use kernel::Axis;
+
+pub(crate) use view::Piece;
+pub use view::View;
 
 /// The resampling kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,13 @@ pub struct Window {
     pub height: u32,
 }
 
+impl Window {
+    /// Everything of a picture of this size.
+    pub fn all(width: u32, height: u32) -> Window {
+        Window { left: 0, top: 0, width, height }
+    }
+}
+
 /// A rectangle of a picture in its pixels, fractions allowed; in 32 bits, as Pillow keeps a `box`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
@@ -50,21 +61,7 @@ pub struct Region {
 
 /// The picture at another size; `width` and `height` are at least 1.
 pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Picture {
-    resize_window(picture, width, height, Window { left: 0, top: 0, width, height }, filter)
-}
-
-/// A part of the picture at another size: what `resize` and then a crop of `window` give, without
-/// computing the rest.
-pub fn resize_window(
-    picture: &Picture,
-    width: u32,
-    height: u32,
-    window: Window,
-    filter: Filter,
-) -> Picture {
-    let columns = Axis::whole(picture.width, width).part(window.left, window.width);
-    let rows = Axis::whole(picture.height, height).part(window.top, window.height);
-    passes::resample(picture, &columns.weights(filter), &rows.weights(filter))
+    View::whole(picture.width, picture.height, width, height, filter).of(picture)
 }
 
 /// A region of the picture at a size, as with Pillow's `box`: the kernel sees the pixels around the
@@ -78,5 +75,5 @@ pub fn resize_region(
 ) -> Picture {
     let columns = Axis::between(picture.width, region.left, region.right, width);
     let rows = Axis::between(picture.height, region.top, region.bottom, height);
-    passes::resample(picture, &columns.weights(filter), &rows.weights(filter))
+    passes::resample(picture, &columns.taps(filter), &rows.taps(filter))
 }

@@ -10,6 +10,7 @@ mod it {
     mod folders;
     mod formats;
     mod loading;
+    mod parts;
     mod patches;
     mod pictures;
     mod remote;

@@ -1,14 +1,14 @@
 //! Time of every operation at the sizes of ViT-B/16 with 8 pictures, forward, and forward and backward.
 //!
-//!   cargo bench -p hearth-kernels                      a table (divan)
-//!   cargo bench -p hearth-kernels -- --json            a line per case, for `benches/peers`
+//!   cargo bench -p trainer -p hearth-kernels --bench kernels
+//!
+//! `cargo xtask bench --only kernels` compares them with PyTorch.
 #![recursion_limit = "256"]
-
-use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use hearth_kernels::{
-    Activation, View, activate, layer_norm, linear, log_softmax, self_attention, softmax,
+    Activation, View, activate, backward_with, layer_norm, linear, log_softmax, self_attention,
+    softmax,
 };
 
 /// B, N, W, M of ViT-B/16 at 224 pixels, and its heads.
@@ -90,16 +90,6 @@ fn leaf<const D: usize>(sides: [usize; D]) -> Tensor<D> {
     numbers(sides).autodiff().require_grad()
 }
 
-/// Runs a case once: `backward` with gradients of everything, for an output gradient of ones.
-fn run(operation: &Operation, x: &Tensor<3>, backward: bool) {
-    if backward {
-        let x = x.clone().autodiff().require_grad();
-        drop(operation(x).sum().backward());
-    } else {
-        drop(operation(x.clone()));
-    }
-}
-
 #[divan::bench(args = CASES.iter().map(|case| case.name))]
 fn forward(bencher: divan::Bencher<'_, '_>, name: &str) {
     bench(bencher, name, false);
@@ -113,37 +103,16 @@ fn forward_and_backward(bencher: divan::Bencher<'_, '_>, name: &str) {
 fn bench(bencher: divan::Bencher<'_, '_>, name: &str, backward: bool) {
     let case = CASES.iter().find(|case| case.name == name).expect("the name of a case");
     let (operation, x) = ((case.prepare)(), numbers(case.sides));
-    bencher.bench_local(|| run(&operation, &x, backward));
-}
-
-/// A line per case: its name, median and minimum of the times.
-fn print_lines(filter: &str) {
-    for case in CASES.iter().filter(|case| case.name.contains(filter)) {
-        let (operation, x) = ((case.prepare)(), numbers(case.sides));
-        for (suffix, backward) in [("", false), ("_backward", true)] {
-            let mut times: Vec<f64> = (0..30)
-                .map(|_| {
-                    let start = Instant::now();
-                    run(&operation, &x, backward);
-                    start.elapsed().as_secs_f64() * 1e3
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
-            let (median, min) = (times[times.len() / 2], times[0]);
-            println!(
-                "{{\"case\": \"{}{suffix}\", \"median_ms\": {median:.4}, \"min_ms\": {min:.4}}}",
-                case.name
-            );
+    let grad = operation(x.clone()).without_autodiff();
+    bencher.bench_local(|| match backward {
+        true => {
+            let x = x.clone().autodiff().require_grad();
+            drop(backward_with(operation(x), grad.clone()));
         }
-    }
+        false => drop(operation(x.clone())),
+    });
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if arguments.iter().any(|argument| argument == "--json") {
-        let filter = arguments.iter().skip(1).find(|argument| !argument.starts_with('-'));
-        print_lines(filter.map_or("", String::as_str));
-    } else {
-        divan::main();
-    }
+    divan::main();
 }

@@ -8,6 +8,7 @@
 
 mod activation;
 mod attention;
+mod backward;
 mod capture;
 mod cpu;
 mod deformable;
@@ -20,6 +21,7 @@ mod update;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};
+pub use backward::backward_with;
 pub use deformable::deformable_sampling;
 pub use depthwise::depthwise_conv;
 pub use linear::linear;

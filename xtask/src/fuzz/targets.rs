@@ -9,7 +9,6 @@ use hearth_clip::registry::NAMES;
 use hearth_clip::spec::{self, Action, ClipSpec};
 use hearth_data::cache::Cache;
 use hearth_data::captions::Captions;
-use hearth_data::decode::{self, Limits, decode_as};
 use hearth_data::pairs::{Missing, Place, Reading, Source, read_pairs};
 use hearth_data::tokenizer::{TextRecipe, TextRules, Tokenizer};
 use hearth_data::work::Unwatched;
@@ -17,7 +16,7 @@ use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{captions, hub, parts, pickles, png, riff, scratch, tars, traps::TRAPS};
+use super::{captions, hub, images, parts, pickles, scratch, tars, traps::TRAPS};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -52,7 +51,13 @@ pub const ALL: [Target; 11] = [
         run: tars::read,
     },
     Target { name: "tokenizer", seeds: texts, words: TEXT_WORDS, repair: as_is, run: encode_text },
-    Target { name: "images", seeds: images, words: &[], repair: repair_image, run: decode_image },
+    Target {
+        name: "images",
+        seeds: images::seeds,
+        words: &[],
+        repair: images::repair,
+        run: images::decode,
+    },
     Target { name: "weights", seeds: headers, words: JSON_WORDS, repair: as_is, run: read_header },
     Target {
         name: "pickles",
@@ -355,34 +360,6 @@ fn tokenizers() -> Result<Vec<Tokenizer>> {
         .map(|canonicalize| Ok(Tokenizer::load(&path, recipe(canonicalize))?))
         .into_iter()
         .collect()
-}
-
-// Pictures
-
-fn images() -> Result<Vec<Vec<u8>>> {
-    let mut seeds =
-        files(&crate::root().join("tests/golden/data/pictures/decode"), &[".png", ".jpg"])?;
-    let endings = [".jpg", ".png", ".webp", ".gif", ".bmp", ".tiff"];
-    seeds.extend(files(&crate::root().join("tests/golden/pictures"), &endings)?);
-    Ok(seeds)
-}
-
-fn repair_image(input: &mut Vec<u8>) {
-    png::repair(input);
-    riff::repair(input);
-}
-
-fn decode_image(input: &[u8]) {
-    let limits = Limits { bytes: 1 << 20, side: 4096, pixels: 1 << 20 };
-    match decode_as(input, &decode::Reading { limits, upright: true }) {
-        Ok(decoded) => {
-            let picture = decoded.picture;
-            let size = u64::from(picture.width) * u64::from(picture.height);
-            assert!(size <= limits.pixels && picture.width.max(picture.height) <= limits.side);
-            assert_eq!(picture.pixels.len() as u64, 3 * size);
-        }
-        Err(problem) => assert!(!problem.to_string().is_empty()),
-    }
 }
 
 // Weights

@@ -15,7 +15,7 @@ use burn::{
 use hearth_data::{
     DataError,
     classes::{ByClass, ClassSource, Labelled, read_classes},
-    decode::{Orientation, Reading, decode_as, read_bytes},
+    decode::{Orientation, Reading, decode_part, read_bytes},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
     sampler::EpochPlan,
@@ -206,10 +206,10 @@ impl Job<'_> {
 
     /// [B, E], L2-normalised.
     fn embed(&self, samples: &[(usize, Prepared)]) -> Tensor<2> {
-        let (model, device) = (self.model, &self.run.device);
-        let side = self.setup.recipe.picture.size as usize;
+        let (model, device, recipe) = (self.model, &self.run.device, &self.setup.recipe.picture);
+        let side = recipe.size as usize;
         let parts = self.replicas.map(cut(samples, self.replicas.count()), |_, samples| {
-            let pictures = Pictures::collate(samples.iter().map(|(_, picture)| picture));
+            let pictures = Pictures::collate(recipe, samples.iter().map(|(_, picture)| picture));
             model.embed_images(pictures.images(side, device), false)
         });
         Tensor::cat(parts, 0)
@@ -271,12 +271,13 @@ impl Dataset for OfClasses {
     ) -> Result<Self::Sample, DataError> {
         let path = self.path(index);
         let bytes = stages.time(Stage::Read, || read_bytes(path, self.reading.limits.bytes))?;
-        let decoded = stages
-            .time(Stage::Decode, || decode_as(&bytes, &self.reading))
+        let view = |width, height| self.recipe.view(width, height);
+        let part = stages
+            .time(Stage::Decode, || decode_part(&bytes, &self.reading, view))
             .map_err(|problem| problem.in_file(path))?;
-        let is_turned = decoded.orientation != Orientation::UPRIGHT;
+        let is_turned = part.orientation != Orientation::UPRIGHT;
         self.turned.fetch_add(usize::from(is_turned), Ordering::Relaxed);
-        let prepare = || Prepared::new(&self.recipe, &decoded.picture);
+        let prepare = || Prepared::new(&self.recipe, &part);
         Ok((index, stages.time(Stage::Transform, prepare)))
     }
 

@@ -251,3 +251,14 @@ fn the_specs_of_the_repository_are_sound() {
     }
     assert!(read >= 4, "{read} specs");
 }
+
+#[test]
+fn the_way_of_reading_is_that_of_the_spec() {
+    let reading = |overrides: &[&str]| {
+        let reading = read("model_name: clip", overrides).reading();
+        (reading.upright, reading.draft)
+    };
+    assert_eq!(reading(&[]), (false, false));
+    assert_eq!(reading(&["hearth.dataset.exif_orientation=apply"]), (true, false));
+    assert_eq!(reading(&["hearth.dataset.jpeg_draft=true"]), (false, true));
+}

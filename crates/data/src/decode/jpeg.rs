@@ -2,39 +2,111 @@
 
 use libjpeg_turbo_rs::{
     ComponentInfo, DecodeLimits, DecodeWarning, Decoder, FrameHeader, JpegError, PixelFormat,
+    ScalingFactor,
 };
 
 use super::exif::Blocks;
 use super::{Limits, PictureError, check_size, format::Format};
 use crate::picture::Picture;
+use crate::resize::{Piece, Window};
+
+/// Pixels around a part whose colours may be wrong.
+const MARGIN: u32 = 8;
 
 const NEEDED: &str = "8-bit grey, RGB or CMYK";
 
 /// Decodes as libjpeg and Pillow do: what ends early is an error, what is odd but complete is not.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
+    open(bytes, limits)?.whole()
+}
+
+/// A JPEG whose headers are read.
+pub(super) struct File<'a> {
+    bytes: &'a [u8],
+    decoder: Decoder<'a>,
+    width: u32,
+    height: u32,
+}
+
+/// Reads the headers and refuses what cannot be decoded.
+pub(super) fn open<'a>(bytes: &'a [u8], limits: &Limits) -> Result<File<'a>, PictureError> {
     if !reaches_end_marker(bytes) {
         return Err(PictureError::Truncated { format: Format::Jpeg });
     }
     // Sizes are ours to refuse: in `check_size`, before the first allocation that depends on them.
-    let side = usize::from(u16::MAX);
-    let headers = DecodeLimits { max_width: side, max_height: side, ..DecodeLimits::default() };
-    let mut decoder = Decoder::new_with_limits(bytes, headers).map_err(failure)?;
+    let decoder = headers(bytes)?;
     let header = decoder.header();
     let (width, height) = (u32::from(header.width), u32::from(header.height));
     check_size(width, height, limits)?;
     check_kind(header)?;
+    Ok(File { bytes, decoder, width, height })
+}
+
+fn headers(bytes: &[u8]) -> Result<Decoder<'_>, PictureError> {
+    let side = usize::from(u16::MAX);
+    let limits = DecodeLimits { max_width: side, max_height: side, ..DecodeLimits::default() };
+    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(failure)?;
     decoder.set_output_format(PixelFormat::Rgb);
-    // What Pillow only warns about, the decoder refuses at first; strictness has the faster loops.
-    let image = decoder.decode_image().or_else(|_| {
-        decoder.set_lenient(true);
-        decoder.decode_image()
-    });
-    let image = image.map_err(failure)?;
-    if let Some(found) = image.warnings.into_iter().find_map(unsupported) {
-        return Err(PictureError::Kind { found, needed: NEEDED });
+    Ok(decoder)
+}
+
+impl File<'_> {
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
     }
-    Picture::new(width, height, image.data)
-        .ok_or_else(|| damaged("the sizes contradict each other"))
+
+    fn whole(mut self) -> Result<Picture, PictureError> {
+        // What Pillow only warns about, the decoder refuses at first; strictness has the faster loops.
+        let image = self.decoder.decode_image().or_else(|_| {
+            self.decoder.set_lenient(true);
+            self.decoder.decode_image()
+        });
+        let image = image.map_err(failure)?;
+        if let Some(found) = image.warnings.into_iter().find_map(unsupported) {
+            return Err(PictureError::Kind { found, needed: NEEDED });
+        }
+        Picture::new(self.width, self.height, image.data)
+            .ok_or_else(|| damaged("the sizes contradict each other"))
+    }
+
+    /// At least `window` of the picture divided by `shrink`; all of it in its own size where the decoder
+    /// makes no less of it.
+    pub(super) fn piece(mut self, window: Window, shrink: u32) -> Result<Piece, PictureError> {
+        // Of CMYK the decoder gives other pixels where it leaves some out.
+        let inks = self.decoder.header().components.len() == 4;
+        if !inks && window != Window::all(self.width, self.height) {
+            if let Some(piece) = self.part(window, shrink) {
+                return Ok(piece);
+            }
+            self.decoder = headers(self.bytes)?;
+        }
+        Ok(Piece { pixels: self.whole()?, left: 0, top: 0, shrink: 1 })
+    }
+
+    /// `None` for what is odd in any way: the whole picture is decoded with more patience.
+    fn part(&mut self, window: Window, shrink: u32) -> Option<Piece> {
+        let decoder = &mut self.decoder;
+        decoder.set_scale(ScalingFactor::try_new(1, shrink).ok()?);
+        let (width, height) = (self.width.div_ceil(shrink), self.height.div_ceil(shrink));
+        // At the edges of a part the decoder has no neighbours to blend colours with.
+        let left = window.left.saturating_sub(MARGIN);
+        let right = (window.left + window.width + MARGIN).min(width);
+        decoder.set_crop(left as usize, (right - left) as usize);
+        // Rows in front are decoded into memory and moved once: worth it where many are left out.
+        let (top, rows) = match window.height < height / 4 * 3 {
+            true => (window.top, window.height),
+            false => (0, height),
+        };
+        if rows < height {
+            decoder.set_crop_y(top as usize, rows as usize);
+        }
+        let image = decoder.decode_image().ok().filter(|image| image.warnings.is_empty())?;
+        // It may begin in front of what was asked for, and ends there.
+        let left = right.checked_sub(u32::try_from(image.width).ok()?)?;
+        let fits = left <= window.left && image.height == rows as usize;
+        let pixels = Picture::new(right - left, rows, image.data).filter(|_| fits)?;
+        Some(Piece { pixels, left, top, shrink })
+    }
 }
 
 /// Refuses what has no conversion to 8-bit RGB, and CMYK whose inks the decoder cannot scale.

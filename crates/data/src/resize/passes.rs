@@ -6,32 +6,43 @@ use crate::picture::Picture;
 /// Rows that the first pass takes at once, so that one weight serves many neighbouring values.
 const ROWS: usize = 8;
 
-/// Values of a row that the second pass takes at once.
-const VALUES: usize = 32;
-
 const CHANNELS: usize = 3;
+
+/// Values that a pass takes at once: three vectors of AVX2.
+const VALUES: usize = ROWS * CHANNELS;
+
+/// Bytes that are moved for a pixel; the one too many belongs to the next, which is moved later.
+const MOVED: usize = 4;
 
 /// Added before the places are cut off: rounds.
 const HALF: i32 = 1 << (PLACES - 1);
 
+/// The rows between the passes: as narrow as the output, as high as the source.
+struct Between {
+    bytes: Vec<u8>,
+    /// Bytes of a row, padded: the second pass never meets a part of a vector.
+    stride: usize,
+    /// The source row that is the first.
+    first: usize,
+}
+
 /// Columns, then rows.
-pub(super) fn resample(picture: &Picture, columns: &[Taps], rows: &[Taps]) -> Picture {
+pub(super) fn resample(picture: &Picture, columns: &Taps, rows: &Taps) -> Picture {
     // Only the source rows that the second pass reads take part in the first.
-    let first = rows.iter().map(|taps| taps.first).min().unwrap_or_default();
-    let end = rows.iter().map(|taps| taps.first + taps.weights.len()).max().unwrap_or_default();
+    let (first, end) = rows.reach();
     let row_bytes = CHANNELS * picture.width as usize;
     let source = &picture.pixels[first * row_bytes..end * row_bytes];
 
-    // Rows in between are padded, so that the second pass never meets a part of a vector.
     let narrow_bytes = CHANNELS * columns.len();
-    let stride = narrow_bytes.next_multiple_of(VALUES);
-    let mut narrow = vec![0; (end - first) * stride];
+    let stride = (narrow_bytes + 1).next_multiple_of(VALUES);
+    let bytes = vec![0; (end - first).next_multiple_of(ROWS) * stride];
+    let mut between = Between { bytes, stride, first };
     let mut pixels = vec![0; rows.len() * narrow_bytes];
     with_vectors(
         #[inline(always)]
         || {
-            columns_pass(source, row_bytes, columns, &mut narrow, stride);
-            rows_pass(&narrow, stride, first, rows, &mut pixels);
+            columns_pass(source, row_bytes, columns, &mut between);
+            rows_pass(&between, rows, &mut pixels);
         },
     );
     Picture { width: columns.len() as u32, height: rows.len() as u32, pixels }
@@ -48,54 +59,46 @@ fn with_vectors(work: impl FnOnce()) {
 }
 
 #[inline(always)]
-fn columns_pass(
-    source: &[u8],
-    row_bytes: usize,
-    columns: &[Taps],
-    narrow: &mut [u8],
-    stride: usize,
-) {
-    // Column by column of the block, then row by row: what has one weight lies side by side.
-    let mut block = vec![[[0; CHANNELS]; ROWS]; row_bytes / CHANNELS];
-    let blocks = source.chunks(ROWS * row_bytes).zip(narrow.chunks_mut(ROWS * stride));
+fn columns_pass(source: &[u8], row_bytes: usize, columns: &Taps, between: &mut Between) {
+    let (first, end) = columns.reach();
+    // Column by column, then row by row: what has one weight lies side by side.
+    let mut block = vec![[0; VALUES]; end - first];
+    let stride = between.stride;
+    let blocks = source.chunks(ROWS * row_bytes).zip(between.bytes.chunks_exact_mut(ROWS * stride));
     for (source, narrow) in blocks {
         for (row, pixels) in source.chunks_exact(row_bytes).enumerate() {
-            for (column, pixel) in block.iter_mut().zip(pixels.as_chunks().0) {
-                column[row] = *pixel;
-            }
+            turn(&pixels[CHANNELS * first..CHANNELS * end], row, &mut block);
         }
-        for (x, taps) in columns.iter().enumerate() {
-            let mut sums = [HALF; ROWS * CHANNELS];
-            for (weight, column) in one_by_one(&taps.weights).zip(&block[taps.first..]) {
-                for (sum, &value) in sums.iter_mut().zip(column.as_flattened()) {
-                    *sum += weight * i32::from(value);
-                }
-            }
-            let values = to_pixels(sums);
-            let at = CHANNELS * x..CHANNELS * (x + 1);
-            for (row, pixel) in
-                narrow.chunks_exact_mut(stride).zip(values.as_chunks::<CHANNELS>().0)
-            {
-                row[at.clone()].copy_from_slice(pixel);
+        for (x, (tap, weights)) in columns.iter().enumerate() {
+            let sums = weighted(weights, block[tap - first..].iter());
+            let mut values = [0; VALUES + MOVED - CHANNELS];
+            values[..VALUES].copy_from_slice(&to_pixels(sums));
+            for row in 0..ROWS {
+                let at = row * stride + CHANNELS * x;
+                let value = CHANNELS * row;
+                narrow[at..at + MOVED].copy_from_slice(&values[value..value + MOVED]);
             }
         }
     }
 }
 
+/// Puts the pixels of a row into their columns.
 #[inline(always)]
-fn rows_pass(narrow: &[u8], stride: usize, first: usize, rows: &[Taps], pixels: &mut [u8]) {
+fn turn(pixels: &[u8], row: usize, block: &mut [[u8; VALUES]]) {
+    for (column, pixel) in block.iter_mut().zip(pixels.as_chunks::<CHANNELS>().0) {
+        column.as_chunks_mut::<CHANNELS>().0[row] = *pixel;
+    }
+}
+
+#[inline(always)]
+fn rows_pass(between: &Between, rows: &Taps, pixels: &mut [u8]) {
     let row_bytes = pixels.len() / rows.len();
-    for (taps, output) in rows.iter().zip(pixels.chunks_exact_mut(row_bytes)) {
-        let source = narrow[(taps.first - first) * stride..].as_chunks::<VALUES>().0;
-        let parts = stride / VALUES;
+    let parts = between.stride / VALUES;
+    let source = between.bytes.as_chunks::<VALUES>().0;
+    for ((tap, weights), output) in rows.iter().zip(pixels.chunks_exact_mut(row_bytes)) {
+        let source = &source[(tap - between.first) * parts..];
         for (part, output) in output.chunks_mut(VALUES).enumerate() {
-            let mut sums = [HALF; VALUES];
-            for (weight, row) in one_by_one(&taps.weights).zip(source.chunks_exact(parts)) {
-                for (sum, &value) in sums.iter_mut().zip(&row[part]) {
-                    *sum += weight * i32::from(value);
-                }
-            }
-            let values = to_pixels(sums);
+            let values = to_pixels(weighted(weights, source[part..].iter().step_by(parts)));
             match output.first_chunk_mut() {
                 Some(output) => *output = values,
                 None => output.copy_from_slice(&values[..output.len()]),
@@ -104,11 +107,20 @@ fn rows_pass(narrow: &[u8], stride: usize, first: usize, rows: &[Taps], pixels: 
     }
 }
 
-/// The weights, in a way that keeps the compiler from taking eight of them at once: it would gather
+/// The sums of values times weights.
+///
+/// The weights come in a way that keeps the compiler from taking eight of them at once: it would gather
 /// eight distant values for each, which takes three times as long as eight neighbours for each weight.
 #[inline(always)]
-fn one_by_one(weights: &[i32]) -> impl Iterator<Item = i32> {
-    weights.iter().map(|&weight| std::hint::black_box(weight))
+fn weighted<'a>(weights: &[i32], values: impl Iterator<Item = &'a [u8; VALUES]>) -> [i32; VALUES] {
+    let mut sums = [HALF; VALUES];
+    for (&weight, values) in weights.iter().zip(values) {
+        let weight = std::hint::black_box(weight);
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += weight * i32::from(value);
+        }
+    }
+    sums
 }
 
 /// A loop: array `map` may stay outside of the vector code.

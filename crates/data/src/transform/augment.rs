@@ -3,7 +3,7 @@
 use super::colour::{self, ColourOp};
 use crate::picture::Picture;
 use crate::random::{Key, Numbers};
-use crate::resize::{Filter, Window, resize};
+use crate::resize::{Filter, View, Window};
 
 /// Attempts at a crop of the drawn area and shape before the centre is taken.
 const TRIES: usize = 10;
@@ -81,20 +81,15 @@ impl Augmentation {
 
     /// Does what was drawn; the result has `size` columns and rows.
     pub fn apply(&self, picture: &Picture, drawn: &Drawn, size: u32) -> Picture {
-        let Window { left, top, width, height } = drawn.crop;
-        // The crop is cut out first: the kernel must not see the pixels around it.
-        let cut = picture.crop(left, top, width, height);
-        let mut picture = resize(&cut, size, size, self.filter);
-        for op in &drawn.colour {
-            op.apply(&mut picture);
-        }
-        if drawn.grayscale {
-            colour::grayscale(&mut picture);
-        }
-        if drawn.flip {
-            picture.mirror();
-        }
-        picture
+        let mut seen = self.view(drawn, size).of(picture);
+        drawn.finish(&mut seen);
+        seen
+    }
+
+    /// The crop that was drawn, in `size` columns and rows.
+    pub fn view(&self, drawn: &Drawn, size: u32) -> View {
+        let window = Window::all(size, size);
+        View { crop: drawn.crop, width: size, height: size, window, filter: self.filter }
     }
 
     fn draw_crop(&self, numbers: &mut Numbers, width: u32, height: u32) -> Window {
@@ -130,6 +125,21 @@ impl Augmentation {
             top: (height - crop_height) / 2,
             width: crop_width,
             height: crop_height,
+        }
+    }
+}
+
+impl Drawn {
+    /// Does what was drawn to the crop in its size.
+    pub fn finish(&self, picture: &mut Picture) {
+        for op in &self.colour {
+            op.apply(picture);
+        }
+        if self.grayscale {
+            colour::grayscale(picture);
+        }
+        if self.flip {
+            picture.mirror();
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::error::DataError;
 use crate::picture::Picture;
-use crate::resize::{Filter, Window, resize, resize_window};
+use crate::resize::{Filter, View, Window};
 
 /// The largest side of an input; above it is a mistake, not a model.
 const LARGEST_SIZE: u32 = 8192;
@@ -51,11 +51,10 @@ impl PictureRecipe {
     /// The input for a picture: [3, size, size], channel after channel; with a patch budget
     /// [rows * columns, patch * patch * 3] of its [`Self::grid`], the channels of a pixel together.
     pub fn apply(&self, picture: &Picture) -> Vec<f32> {
-        let picture = self.fit(picture);
-        match self.resize {
-            ResizeMode::PatchBudget { patch, .. } => self.cut(&picture, patch as usize),
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => self.normalise(&picture),
-        }
+        let picture = self.view(picture.width, picture.height).of(picture);
+        let mut input = vec![0.0; picture.pixels.len()];
+        self.write(&picture, &mut input);
+        input
     }
 
     /// Rows and columns of patches of a picture of this size; nothing where inputs are squares.
@@ -68,55 +67,35 @@ impl PictureRecipe {
         }
     }
 
-    /// The picture in the input's size.
-    pub fn fit(&self, picture: &Picture) -> Picture {
+    /// What the model sees of a picture of this size.
+    pub fn view(&self, width: u32, height: u32) -> View {
         match self.resize {
             ResizeMode::PatchBudget { patch, budget } => {
-                let [rows, columns] = patch_grid(picture.width, picture.height, patch, budget);
-                resize(picture, columns * patch, rows * patch, self.filter)
+                let [rows, columns] = patch_grid(width, height, patch, budget);
+                View::whole(width, height, columns * patch, rows * patch, self.filter)
             }
-            ResizeMode::Squash => resize(picture, self.size, self.size, self.filter),
-            ResizeMode::ShortestSideThenCrop => {
-                let (width, height, window) = centre(picture.width, picture.height, self.size);
-                resize_window(picture, width, height, window, self.filter)
-            }
+            ResizeMode::Squash => View::whole(width, height, self.size, self.size, self.filter),
+            ResizeMode::ShortestSideThenCrop => centre(width, height, self.size, self.filter),
         }
     }
 
-    /// (v / 255 - mean) / std of the patches of a picture, row by row.
-    fn cut(&self, picture: &Picture, patch: usize) -> Vec<f32> {
+    /// The numbers of a picture that has its size, (v / 255 - mean) / std in the order of
+    /// [`Self::apply`], into memory for three numbers a pixel.
+    pub fn write(&self, picture: &Picture, input: &mut [f32]) {
+        assert_eq!(input.len(), picture.pixels.len(), "numbers for the values of a picture");
         let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| self.values(channel));
-        let width = picture.width as usize;
-        let mut input = Vec::with_capacity(picture.pixels.len());
-        for rows in picture.pixels.chunks_exact(3 * patch * width) {
-            for left in (0..width).step_by(patch) {
-                for row in rows.chunks_exact(3 * width) {
-                    let line = &row[3 * left..3 * (left + patch)];
-                    let values = line.iter().enumerate();
-                    input.extend(values.map(|(i, &value)| tables[i % 3][usize::from(value)]));
-                }
+        match self.resize {
+            ResizeMode::PatchBudget { patch, .. } => cut(picture, patch as usize, &tables, input),
+            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => {
+                planes(picture, &tables, input)
             }
         }
-        input
     }
 
     /// What each 8-bit value of a channel becomes.
     fn values(&self, channel: usize) -> [f32; 256] {
         let (mean, std) = (self.mean[channel] as f32, self.std[channel] as f32);
         std::array::from_fn(|v| (v as f32 / 255.0 - mean) / std)
-    }
-
-    /// (v / 255 - mean) / std of a picture of any size, as [3, height, width].
-    pub fn normalise(&self, picture: &Picture) -> Vec<f32> {
-        let area = picture.pixels.len() / 3;
-        let mut input = vec![0.0; 3 * area];
-        for (channel, plane) in input.chunks_exact_mut(area).enumerate() {
-            let values = self.values(channel);
-            for (value, pixel) in plane.iter_mut().zip(picture.pixels.chunks_exact(3)) {
-                *value = values[usize::from(pixel[channel])];
-            }
-        }
-        input
     }
 
     /// For the metadata of checkpoints and embeddings.
@@ -172,16 +151,42 @@ fn patch_grid(width: u32, height: u32, patch: u32, budget: u32) -> [u32; 2] {
     [patches(height, fits), patches(width, fits)]
 }
 
-/// The size that torchvision's `Resize(size)` gives and the window that `CenterCrop(size)` keeps of it.
-/// Computing no more than the window keeps a 1 x 60,000 picture from growing to gigabytes.
-fn centre(width: u32, height: u32, size: u32) -> (u32, u32, Window) {
+/// As [3, height, width].
+fn planes(picture: &Picture, tables: &[[f32; 256]; 3], input: &mut [f32]) {
+    let pixels = picture.pixels.as_chunks::<3>().0;
+    for (channel, plane) in input.chunks_exact_mut(pixels.len()).enumerate() {
+        for (value, pixel) in plane.iter_mut().zip(pixels) {
+            *value = tables[channel][usize::from(pixel[channel])];
+        }
+    }
+}
+
+/// Patch after patch, row by row of patches and then of pixels.
+fn cut(picture: &Picture, patch: usize, tables: &[[f32; 256]; 3], input: &mut [f32]) {
+    let width = picture.width as usize;
+    let mut lines = input.chunks_exact_mut(3 * patch);
+    for rows in picture.pixels.chunks_exact(3 * patch * width) {
+        for left in (0..width).step_by(patch) {
+            for (row, line) in rows.chunks_exact(3 * width).zip(&mut lines) {
+                let pixels = &row[3 * left..3 * (left + patch)];
+                for (i, (value, &pixel)) in line.iter_mut().zip(pixels).enumerate() {
+                    *value = tables[i % 3][usize::from(pixel)];
+                }
+            }
+        }
+    }
+}
+
+/// All of the picture in the size that torchvision's `Resize(size)` gives, and the window that
+/// `CenterCrop(size)` keeps of it. Computing no more than the window keeps a 1 x 60,000 picture from
+/// growing to gigabytes.
+fn centre(width: u32, height: u32, size: u32, filter: Filter) -> View {
     // torchvision truncates the long side and rounds half of what it cuts off to even.
     let (short, long) = (width.min(height), width.max(height));
     let long = (f64::from(size) * f64::from(long) / f64::from(short)) as u32;
     let offset = (f64::from(long - size) / 2.0).round_ties_even() as u32;
-    if width <= height {
-        (size, long, Window { left: 0, top: offset, width: size, height: size })
-    } else {
-        (long, size, Window { left: offset, top: 0, width: size, height: size })
-    }
+    let (columns, rows, left, top) =
+        if width <= height { (size, long, 0, offset) } else { (long, size, offset, 0) };
+    let window = Window { left, top, width: size, height: size };
+    View { window, ..View::whole(width, height, columns, rows, filter) }
 }

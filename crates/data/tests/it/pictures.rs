@@ -123,7 +123,10 @@ fn recipe(case: &Value) -> PictureRecipe {
 
 #[test]
 fn evaluation_is_torchvisions() {
-    check("evaluate", |case| recipe(case).fit(&source(case)));
+    check("evaluate", |case| {
+        let source = source(case);
+        recipe(case).view(source.width, source.height).of(&source)
+    });
 }
 
 #[test]

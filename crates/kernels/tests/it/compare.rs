@@ -4,6 +4,7 @@ use burn::{
     backend::{Capture, ir::OperationIr},
     tensor::{Device, FloatDType, Tensor, TensorData},
 };
+use hearth_kernels::backward_with;
 
 /// The CPU, with and without autodiff.
 pub(super) fn cpu() -> Device {
@@ -36,15 +37,15 @@ pub(super) fn scattered<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     flipped.swap_dims(0, D - 1)
 }
 
-/// Value of `f` at `x` and its gradient for the output gradient `seed`ed from numbers.
+/// Value of `f` at `x`, and the gradient there for a gradient of the value without pattern.
 pub(super) fn pull<const D: usize, const E: usize>(
     x: Tensor<D>,
     f: impl Fn(Tensor<D>) -> Tensor<E>,
 ) -> (Tensor<E>, Tensor<D>) {
     let x = x.autodiff().require_grad();
     let y = f(x.clone());
-    let direction = tensor(y.dims(), 1.0, 77).autodiff().cast(FloatDType::from(y.dtype()));
-    let mut grads = (y.clone() * direction).sum().backward();
+    let direction = tensor(y.dims(), 1.0, 77).cast(FloatDType::from(y.dtype()));
+    let mut grads = backward_with(y.clone(), direction);
     let grad = x.grad_remove(&mut grads).expect("x takes part");
     (y.without_autodiff(), grad)
 }
