@@ -210,9 +210,8 @@ fn row_backward(
 ) {
     let normal = |x: f32| (x - mean) * scale;
     let count = x.len() as f32;
-    let level = cpu::sum_of([grad, weight], |[grad, weight]| grad * weight) / count;
-    let along =
-        cpu::sum_of([grad, weight, x], |[grad, weight, x]| grad * weight * normal(x)) / count;
+    let level = cpu::dot(grad, weight) / count;
+    let along = cpu::sum3(grad, weight, x, |grad, weight, x| grad * weight * normal(x)) / count;
     let (of_weight, of_bias) = sums.split_at_mut(x.len());
     let sums = of_weight.iter_mut().zip(of_bias);
     let inputs = x.iter().zip(weight).zip(grad);

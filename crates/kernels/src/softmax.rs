@@ -161,7 +161,7 @@ fn backward(y: &FlexTensor, grad: &FlexTensor, kind: Kind) -> FlexTensor {
                     let inputs = out.iter_mut().zip(y).zip(grad);
                     match kind {
                         Kind::Softmax => {
-                            let along = cpu::sum_of([y, grad], |[y, grad]| y * grad);
+                            let along = cpu::dot(y, grad);
                             inputs.for_each(|((out, &y), &grad)| {
                                 out.write(y * (grad - along));
                             });

@@ -417,7 +417,7 @@ fn head_backward(
 #[inline(always)]
 fn softmax_backward(probabilities: &[f32], slopes: &mut [f32], keys: usize) {
     for (p, slope) in probabilities.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
-        let along = cpu::sum_of([p, slope], |[p, slope]| p * slope);
+        let along = cpu::dot(p, slope);
         slope.iter_mut().zip(p).for_each(|(slope, &p)| *slope = p * (*slope - along));
     }
 }

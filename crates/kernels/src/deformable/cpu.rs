@@ -225,7 +225,7 @@ fn head_backward(
             let (mut of_x, mut of_y, mut of_weight) = (0.0, 0.0, 0.0);
             for Corner { cell, along: [x, y], sign } in around.corners.into_iter().flatten() {
                 let row = problem.row(b, cell, h);
-                let dot = cpu::sum_of([row, grad], |[value, grad]| value * grad);
+                let dot = cpu::dot(row, grad);
                 of_weight += dot * x * y;
                 of_x += dot * sign[0] * y;
                 of_y += dot * sign[1] * x;

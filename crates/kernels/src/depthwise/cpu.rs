@@ -1,4 +1,7 @@
-//! Depthwise convolution on the CPU: a few channels of a few neighbouring outputs in registers.
+//! Depthwise convolution on the CPU: some rows of 16 channels at a time, copied with a border of
+//! zeros, so that the inner loops know neither edges nor the distance between pixels.
+
+use std::mem::MaybeUninit;
 
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
@@ -8,12 +11,18 @@ use crate::cpu;
 
 /// Channels that one vector holds.
 const LANES: usize = 16;
-/// Neighbouring outputs that share their reads of a kernel.
-const TILE: usize = 4;
+/// Rows of one piece of work: their copies stay in the second-level cache.
+const ROWS: usize = 8;
+/// Neighbouring outputs that are in registers together. An odd number, of which the compiler does not
+/// try to make vectors; and rows of 224 / 2^n pixels are multiples of it.
+const TILE: usize = 7;
 
-/// Kernels with their numbers in the order [K, K, C].
+/// The numbers of 16 channels; those beyond the last channel are zeros.
+type Lanes = [f32; LANES];
+
+/// Kernels of every 16 channels, K * K taps each.
 pub(super) struct Taps {
-    values: Vec<f32>,
+    blocks: Vec<Vec<Lanes>>,
     side: usize,
 }
 
@@ -21,250 +30,257 @@ pub(super) struct Taps {
 pub(super) fn taps(weight: &FlexTensor, turned: bool) -> Taps {
     let [channels, _, side, _]: [usize; 4] = weight.layout().shape().dims();
     let (weight, area) = (cpu::floats(weight), side * side);
-    let place = |tap: usize| if turned { area - 1 - tap } else { tap };
-    let values = (0..area).flat_map(|tap| (0..channels).map(move |c| (tap, c)));
-    let values = values.map(|(tap, c)| weight[c * area + place(tap)]).collect();
-    Taps { values, side }
+    let number = |c: usize, tap: usize| {
+        let tap = if turned { area - 1 - tap } else { tap };
+        weight.get(c * area + tap).copied().unwrap_or(0.0)
+    };
+    let block = |first: usize| -> Vec<Lanes> {
+        (0..area).map(|tap| std::array::from_fn(|lane| number(first + lane, tap))).collect()
+    };
+    Taps { blocks: (0..channels).step_by(LANES).map(block).collect(), side }
 }
 
 /// `x` [B, H, W, C], contiguous. Returns the same shape.
 pub(super) fn convolve(x: &FlexTensor, taps: &Taps, bias: Option<&FlexTensor>) -> FlexTensor {
-    let shape = x.layout().shape().clone();
-    let picture = Picture::of(x);
+    let pictures = Pictures::of(x);
     let bias = bias.map(cpu::floats);
-    let row = (picture.width * picture.channels).max(1);
-    let out = cpu::filled(picture.values.len(), row, |start, out| {
-        let (b, y) = picture.place(start / row);
-        let mut sums = vec![0.0; row];
-        cpu::with_vectors(
-            #[inline(always)]
-            || {
-                if let Some(bias) = bias {
-                    sums.chunks_exact_mut(bias.len()).for_each(|sums| sums.copy_from_slice(bias));
-                }
-                convolve_row(&picture, [b, y], taps, &mut sums);
-                out.iter_mut().zip(&sums).for_each(|(out, &sum)| {
-                    out.write(sum);
-                });
-            },
-        );
+    let (row, all) = (pictures.row(), pictures.values.len());
+    let sizes = [all, (pictures.height * row).max(1), (ROWS * row).max(1)];
+    let (out, _) = cpu::filled_in_groups(sizes, |b, start, out| {
+        let first = start / row;
+        let mut border = Border::new(&pictures, taps.side / 2);
+        for (block, taps_of) in taps.blocks.iter().enumerate() {
+            let start = bias.map_or([0.0; LANES], |bias| lanes(bias, block));
+            cpu::with_vectors(
+                #[inline(always)]
+                || {
+                    border.copy(&pictures, b, first, block);
+                    let out = (&mut *out, &pictures, block);
+                    convolve_rows(&border, taps_of, taps.side, start, out);
+                },
+            );
+        }
     });
-    cpu::tensor(out, shape)
+    cpu::tensor(out, x.layout().shape().clone())
 }
 
 /// Numbers of `x` [B, H, W, C].
-struct Picture<'a> {
+struct Pictures<'a> {
     values: &'a [f32],
     height: usize,
     width: usize,
     channels: usize,
 }
 
-impl<'a> Picture<'a> {
+impl<'a> Pictures<'a> {
     fn of(x: &'a FlexTensor) -> Self {
         let [_, height, width, channels]: [usize; 4] = x.layout().shape().dims();
         Self { values: cpu::floats(x), height, width, channels }
     }
 
-    /// Picture and row of a row counted over all pictures.
-    fn place(&self, row: usize) -> (usize, usize) {
-        (row / self.height, row % self.height)
+    /// Numbers of one row.
+    fn row(&self) -> usize {
+        self.width * self.channels
     }
 
-    /// Row `y` of picture `b`.
-    fn row(&self, b: usize, y: usize) -> &'a [f32] {
-        let len = self.width * self.channels;
-        &self.values[(b * self.height + y) * len..][..len]
-    }
-
-    /// Rows of the kernel that lie inside around row `y`, and the row that the first of them meets.
-    fn rows_around(&self, y: usize, side: usize) -> (std::ops::Range<usize>, usize) {
-        let reach = side / 2;
-        let from = reach.saturating_sub(y);
-        let to = side.min(self.height + reach - y);
-        (from..to, y + from - reach)
+    /// 16 channels of pixel `x` in row `y` of picture `b`.
+    #[inline(always)]
+    fn pixel(&self, [b, y, x]: [usize; 3], block: usize) -> Lanes {
+        let start = ((b * self.height + y) * self.width + x) * self.channels;
+        lanes(&self.values[start..start + self.channels], block)
     }
 }
 
-/// Adds the products of row `y` of picture `b` to `sums` [W, C].
+/// Part number `block` of the numbers of all channels.
 #[inline(always)]
-fn convolve_row(picture: &Picture<'_>, [b, y]: [usize; 2], taps: &Taps, sums: &mut [f32]) {
-    let &Picture { width, channels, .. } = picture;
-    let (side, reach) = (taps.side, taps.side / 2);
-    let (rows, first) = picture.rows_around(y, side);
-    for (ky, row) in rows.zip(first..) {
-        let input = picture.row(b, row);
-        let kernel = &taps.values[ky * side * channels..][..side * channels];
-        let mut c = 0;
-        while c < channels {
-            let lanes = if channels - c >= LANES { LANES } else { 1 };
-            let mut x = 0;
-            while x < width {
-                let inside = x >= reach && x + TILE + reach <= width;
-                let place = Tile { x, c, channels };
-                match (lanes, inside) {
-                    (LANES, true) => place.add::<TILE, LANES>(sums, input, kernel, 0..side),
-                    (LANES, false) => {
-                        place.add::<1, LANES>(sums, input, kernel, place.columns(width, side));
+fn lanes(channels: &[f32], block: usize) -> Lanes {
+    let part = &channels[block * LANES..];
+    match part.first_chunk() {
+        Some(full) => *full,
+        None => std::array::from_fn(|lane| part.get(lane).copied().unwrap_or(0.0)),
+    }
+}
+
+/// Copies of some rows of 16 channels, with `reach` rows and columns of zeros on every side.
+struct Border {
+    pixels: Vec<Lanes>,
+    reach: usize,
+    /// Pixels of a row with its border.
+    width: usize,
+}
+
+impl Border {
+    fn new(pictures: &Pictures<'_>, reach: usize) -> Self {
+        let width = pictures.width + 2 * reach;
+        Self { pixels: vec![[0.0; LANES]; (ROWS + 2 * reach) * width], reach, width }
+    }
+
+    /// Copies the rows that the piece from row `first` on meets.
+    #[inline(always)]
+    fn copy(&mut self, pictures: &Pictures<'_>, b: usize, first: usize, block: usize) {
+        let &mut Self { ref mut pixels, reach, width } = self;
+        for (i, row) in pixels.chunks_exact_mut(width).enumerate() {
+            let inside = (first + i).checked_sub(reach).filter(|&y| y < pictures.height);
+            let row = &mut row[reach..width - reach];
+            match inside {
+                Some(y) => {
+                    for (x, pixel) in row.iter_mut().enumerate() {
+                        *pixel = pictures.pixel([b, y, x], block);
                     }
-                    _ => place.add::<1, 1>(sums, input, kernel, place.columns(width, side)),
                 }
-                x += if lanes == LANES && inside { TILE } else { 1 };
-            }
-            c += lanes;
-        }
-    }
-}
-
-/// Some channels from `c` on of some outputs from `x` on.
-#[derive(Clone, Copy)]
-struct Tile {
-    x: usize,
-    c: usize,
-    channels: usize,
-}
-
-impl Tile {
-    /// Columns of the kernel that lie inside around column `x`.
-    #[inline(always)]
-    fn columns(self, width: usize, side: usize) -> std::ops::Range<usize> {
-        let reach = side / 2;
-        reach.saturating_sub(self.x)..side.min(width + reach - self.x)
-    }
-
-    /// Adds the products of `N` outputs and `L` channels with the given columns of one row of the kernel.
-    #[inline(always)]
-    fn add<const N: usize, const L: usize>(
-        self,
-        sums: &mut [f32],
-        input: &[f32],
-        kernel: &[f32],
-        columns: std::ops::Range<usize>,
-    ) {
-        let Self { x, c, channels } = self;
-        let reach = kernel.len() / channels / 2;
-        let mut held: [[f32; L]; N] = std::array::from_fn(|n| lanes(sums, (x + n) * channels + c));
-        for kx in columns {
-            let tap: [f32; L] = lanes(kernel, kx * channels + c);
-            for (n, held) in held.iter_mut().enumerate() {
-                let input: [f32; L] = lanes(input, (x + n + kx - reach) * channels + c);
-                for l in 0..L {
-                    held[l] = input[l].mul_add(tap[l], held[l]);
-                }
+                None => row.fill([0.0; LANES]),
             }
         }
-        for (n, held) in held.iter().enumerate() {
-            sums[(x + n) * channels + c..][..L].copy_from_slice(held);
-        }
+    }
+
+    /// `N` neighbouring pixels.
+    #[inline(always)]
+    fn pixels<const N: usize>(&self, row: usize, column: usize) -> &[Lanes; N] {
+        self.pixels[row * self.width + column..].first_chunk().expect("inside of the border")
     }
 }
 
-/// `L` numbers from `start` on.
+/// Writes 16 channels of all rows of a piece.
 #[inline(always)]
-fn lanes<const L: usize>(values: &[f32], start: usize) -> [f32; L] {
-    *values[start..].first_chunk().expect("a tile lies inside its row")
+fn convolve_rows(
+    border: &Border,
+    taps: &[Lanes],
+    side: usize,
+    start: Lanes,
+    (out, pictures, block): (&mut [MaybeUninit<f32>], &Pictures<'_>, usize),
+) {
+    let tiles = pictures.width / TILE;
+    for (y, out) in out.chunks_exact_mut(pictures.row()).enumerate() {
+        let (of_tiles, rest) = out.split_at_mut(tiles * TILE * pictures.channels);
+        for (x, out) in of_tiles.chunks_exact_mut(TILE * pictures.channels).enumerate() {
+            let sums = tile::<TILE>(border, taps, side, start, [y, x * TILE]);
+            write(out, pictures.channels, block, &sums);
+        }
+        for (x, out) in (tiles * TILE..).zip(rest.chunks_exact_mut(pictures.channels)) {
+            write(out, pictures.channels, block, &tile::<1>(border, taps, side, start, [y, x]));
+        }
+    }
+}
+
+/// Writes 16 channels of neighbouring pixels.
+#[inline(always)]
+fn write(out: &mut [MaybeUninit<f32>], channels: usize, block: usize, sums: &[Lanes]) {
+    for (out, sums) in out.chunks_exact_mut(channels).zip(sums) {
+        let out = &mut out[block * LANES..];
+        match out.first_chunk_mut::<LANES>() {
+            Some(full) => *full = sums.map(MaybeUninit::new),
+            None => {
+                for (out, &sum) in out.iter_mut().zip(sums) {
+                    out.write(sum);
+                }
+            }
+        }
+    }
+}
+
+/// `N` neighbouring outputs.
+#[inline(always)]
+fn tile<const N: usize>(
+    border: &Border,
+    taps: &[Lanes],
+    side: usize,
+    start: Lanes,
+    [y, x]: [usize; 2],
+) -> [Lanes; N] {
+    let mut sums = [start; N];
+    for (ky, taps) in taps.chunks_exact(side).enumerate() {
+        for (kx, tap) in taps.iter().enumerate() {
+            let pixels: &[Lanes; N] = border.pixels(y + ky, x + kx);
+            for n in 0..N {
+                for l in 0..LANES {
+                    sums[n][l] = pixels[n][l].mul_add(tap[l], sums[n][l]);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// The gradient of the kernels of `side` for contiguous `x` and `grad` [B, H, W, C]: [C, 1, K, K].
 pub(super) fn weight_gradient(x: &FlexTensor, side: usize, grad: &FlexTensor) -> FlexTensor {
-    let (x, grad) = (Picture::of(x), Picture::of(grad));
-    let (channels, area) = (x.channels, side * side);
-    let len = (x.width * channels).max(1);
-    let rows = x.values.len() / len;
-    // Sums of some rows each, [K, K, C].
-    let some = rows.div_ceil(16).max(1);
-    let sums = (0..rows).into_par_iter().step_by(some).map(|start| {
-        let mut sums = vec![0.0; area * channels];
-        cpu::with_vectors(
-            #[inline(always)]
-            || {
-                for row in start..rows.min(start + some) {
-                    let (b, y) = x.place(row);
-                    add_row(&x, grad.row(b, y), [b, y], side, &mut sums);
-                }
-            },
-        );
-        sums
+    let (pictures, grads) = (Pictures::of(x), Pictures::of(grad));
+    let (channels, area) = (pictures.channels, side * side);
+    let blocks = channels.div_ceil(LANES);
+    let of_picture = pictures.height.div_ceil(ROWS);
+    let pieces = pictures.values.len() / (pictures.height * pictures.row()).max(1) * of_picture;
+    // Sums of some pieces each, for every block of channels the taps of its kernels.
+    let some = pieces.div_ceil(16).max(1);
+    let sums = (0..pieces).into_par_iter().step_by(some).map(|start| {
+        let mut sums = vec![[0.0; LANES]; blocks * area];
+        let mut border = Border::new(&pictures, side / 2);
+        for piece in start..pieces.min(start + some) {
+            let (b, first) = (piece / of_picture, piece % of_picture * ROWS);
+            for (block, sums) in sums.chunks_exact_mut(area).enumerate() {
+                cpu::with_vectors(
+                    #[inline(always)]
+                    || {
+                        border.copy(&pictures, b, first, block);
+                        add_rows(&border, &grads, [b, first, block], side, sums);
+                    },
+                );
+            }
+        }
+        sums.into_flattened()
     });
-    let sums = cpu::added(sums.collect(), area * channels);
-    let ordered = (0..channels).flat_map(|c| (0..area).map(move |tap| (c, tap)));
-    let values = ordered.map(|(c, tap)| sums[tap * channels + c]).collect();
+    let sums = cpu::added(sums.collect(), blocks * area * LANES);
+    let number = |c: usize, tap: usize| sums[(c / LANES * area + tap) * LANES + c % LANES];
+    let values = (0..channels).flat_map(|c| (0..area).map(move |tap| (c, tap)));
+    let values = values.map(|(c, tap)| number(c, tap)).collect();
     cpu::tensor(values, Shape::new([channels, 1, side, side]))
 }
 
-/// Adds what row `y` of picture `b` contributes to the kernels `sums` [K, K, C].
+/// Adds what the rows of a piece contribute to the taps `sums` of 16 channels.
 #[inline(always)]
-fn add_row(x: &Picture<'_>, grad: &[f32], [b, y]: [usize; 2], side: usize, sums: &mut [f32]) {
-    let (rows, first) = x.rows_around(y, side);
-    for (ky, row) in rows.zip(first..) {
-        let input = x.row(b, row);
-        let kernel = &mut sums[ky * side * x.channels..][..side * x.channels];
-        let mut c = 0;
-        while c < x.channels {
-            let lanes = if x.channels - c >= LANES { LANES } else { 1 };
-            match (lanes, side) {
-                (LANES, 7) => add_taps::<7, LANES>(input, grad, x, c, kernel),
-                (LANES, 3) => add_taps::<3, LANES>(input, grad, x, c, kernel),
-                (LANES, _) => add_any_taps::<LANES>(input, grad, x, c, kernel),
-                _ => add_any_taps::<1>(input, grad, x, c, kernel),
+fn add_rows(
+    border: &Border,
+    grads: &Pictures<'_>,
+    [b, first, block]: [usize; 3],
+    side: usize,
+    sums: &mut [Lanes],
+) {
+    let mut row = vec![[0.0; LANES]; grads.width];
+    for y in first..grads.height.min(first + ROWS) {
+        let pixels = row.iter_mut().enumerate();
+        pixels.for_each(|(x, grad)| *grad = grads.pixel([b, y, x], block));
+        for (ky, sums) in sums.chunks_exact_mut(side).enumerate() {
+            let at = y - first + ky;
+            match side {
+                7 => add_taps::<7>(border, at, &row, sums),
+                3 => add_taps::<3>(border, at, &row, sums),
+                _ => (0..side).for_each(|kx| add_tap(border, [at, kx], &row, &mut sums[kx])),
             }
-            c += lanes;
         }
     }
 }
 
-/// A row of `K` taps of `L` channels, all in registers.
+/// One row of `K` taps, all in registers.
 #[inline(always)]
-fn add_taps<const K: usize, const L: usize>(
-    input: &[f32],
-    grad: &[f32],
-    &Picture { width, channels, .. }: &Picture<'_>,
-    c: usize,
-    kernel: &mut [f32],
-) {
-    let reach = K / 2;
-    let mut held: [[f32; L]; K] = std::array::from_fn(|kx| lanes(kernel, kx * channels + c));
-    let mut meet = |x: usize, kx: usize, grad: &[f32; L]| {
-        let input: [f32; L] = lanes(input, (x + kx - reach) * channels + c);
-        for l in 0..L {
-            held[kx][l] = input[l].mul_add(grad[l], held[kx][l]);
-        }
-    };
-    for x in 0..width {
-        let grad: [f32; L] = lanes(grad, x * channels + c);
-        if x >= reach && x + reach < width {
-            (0..K).for_each(|kx| meet(x, kx, &grad));
-        } else {
-            let inside = |kx: &usize| (reach..width + reach).contains(&(x + kx));
-            (0..K).filter(inside).for_each(|kx| meet(x, kx, &grad));
-        }
-    }
-    for (kx, held) in held.iter().enumerate() {
-        kernel[kx * channels + c..][..L].copy_from_slice(held);
-    }
-}
-
-/// As [`add_taps`], one tap at a time.
-#[inline(always)]
-fn add_any_taps<const L: usize>(
-    input: &[f32],
-    grad: &[f32],
-    &Picture { width, channels, .. }: &Picture<'_>,
-    c: usize,
-    kernel: &mut [f32],
-) {
-    let side = kernel.len() / channels;
-    let reach = side / 2;
-    for kx in 0..side {
-        let mut held: [f32; L] = lanes(kernel, kx * channels + c);
-        let (from, to) = (reach.saturating_sub(kx), width.min((width + reach).saturating_sub(kx)));
-        for x in from..to {
-            let grad: [f32; L] = lanes(grad, x * channels + c);
-            let input: [f32; L] = lanes(input, (x + kx - reach) * channels + c);
-            for l in 0..L {
-                held[l] = input[l].mul_add(grad[l], held[l]);
+fn add_taps<const K: usize>(border: &Border, row: usize, grads: &[Lanes], sums: &mut [Lanes]) {
+    let sums: &mut [Lanes; K] = sums.try_into().expect("a row of taps");
+    let mut held = *sums;
+    for (x, grad) in grads.iter().enumerate() {
+        let pixels: &[Lanes; K] = border.pixels(row, x);
+        for k in 0..K {
+            for l in 0..LANES {
+                held[k][l] = pixels[k][l].mul_add(grad[l], held[k][l]);
             }
         }
-        kernel[kx * channels + c..][..L].copy_from_slice(&held);
+    }
+    *sums = held;
+}
+
+/// One tap.
+#[inline(always)]
+fn add_tap(border: &Border, [row, column]: [usize; 2], grads: &[Lanes], sum: &mut Lanes) {
+    for (x, grad) in grads.iter().enumerate() {
+        let [pixel] = border.pixels(row, x + column);
+        for l in 0..LANES {
+            sum[l] = pixel[l].mul_add(grad[l], sum[l]);
+        }
     }
 }
