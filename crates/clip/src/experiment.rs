@@ -16,7 +16,9 @@ pub(crate) fn read(document: &Document, action: Action, run: &Run) -> Result<Cli
         let hints: String = warning.hints.iter().map(|hint| format!("; {hint}")).collect();
         run.warn(&format!("{}{hints}", warning.headline()));
     }
-    if action == Action::Train && spec.train.precision != Precision::Fp32 {
+    if matches!(action, Action::Train | Action::Benchmark)
+        && spec.train.precision != Precision::Fp32
+    {
         run.notice(&format!(
             "`train.precision: {}` computes in fp32 on this device; the weights are fp32 anyway",
             spec.train.precision

@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 mod adapters;
+mod benchmark;
 mod check;
 mod checkpoints;
 mod dataset;
@@ -41,6 +42,7 @@ pub mod vision;
 mod waiting;
 pub mod zero_shot;
 
+pub use benchmark::benchmark;
 pub use check::check;
 pub use error::ClipError;
 pub use evaluate::evaluate;

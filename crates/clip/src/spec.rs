@@ -118,6 +118,8 @@ pub enum Action {
     Evaluate,
     /// Writes embeddings.
     Inference,
+    /// Measures training; has no block of its own.
+    Benchmark,
 }
 
 impl Action {
@@ -127,13 +129,14 @@ impl Action {
             Action::Train => "train",
             Action::Evaluate => "evaluate",
             Action::Inference => "inference",
+            Action::Benchmark => "benchmark",
         }
     }
 
     /// What it reads of a spec; all else may hold anything of the right type.
     pub fn blocks(self) -> &'static [&'static str] {
         match self {
-            Action::Train => &[
+            Action::Train | Action::Benchmark => &[
                 "encryption_key",
                 "wandb",
                 "model",
@@ -158,12 +161,14 @@ impl Action {
 }
 
 impl ClipSpec {
-    /// The folder an action writes to: its own `results_dir`, or its name inside the root's.
+    /// The folder an action writes to: its own `results_dir`, or its name inside the root's. A benchmark
+    /// keeps nothing.
     pub fn results_dir(&self, action: Action) -> Option<PathBuf> {
         let own = match action {
             Action::Train => &self.train.common.results_dir,
             Action::Evaluate => &self.evaluate.results_dir,
             Action::Inference => &self.inference.results_dir,
+            Action::Benchmark => return None,
         };
         let root = self.results_dir.as_deref().map(Path::new);
         own.as_ref().map(PathBuf::from).or_else(|| root.map(|root| root.join(action.name())))
@@ -172,7 +177,7 @@ impl ClipSpec {
     /// The weights an action starts from: its own checkpoint, or else the pretrained ones.
     pub fn weights(&self, action: Action) -> Option<&Path> {
         let own = match action {
-            Action::Train => &None,
+            Action::Train | Action::Benchmark => &None,
             Action::Evaluate => &self.evaluate.checkpoint,
             Action::Inference => &self.inference.checkpoint,
         };
@@ -189,6 +194,15 @@ impl ClipSpec {
     pub fn tolerance(&self) -> Tolerance {
         let share = self.hearth.dataset.max_unreadable;
         Tolerance { share, key: "hearth.dataset.max_unreadable" }
+    }
+
+    /// Whether there is training data, wherever it is.
+    pub fn names_training_data(&self) -> bool {
+        let train = &self.dataset.train;
+        match train.kind {
+            TrainSource::Custom => !train.datasets.is_empty(),
+            TrainSource::Wds => train.wds.root_dir.is_some() || train.wds.shard_list_file.is_some(),
+        }
     }
 
     /// Pairs that training has in memory at once.

@@ -91,7 +91,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 }
 
 /// Says so where the training will hardly fit: the system would end it without a word.
-fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
+pub(crate) fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
     if let Some(available) = memory::available().filter(|available| *available < estimate.total()) {
         run.warn(&format!(
             "this training needs about {:.1} GB of memory, {:.1} GB are available: lower \
@@ -104,7 +104,7 @@ fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
 }
 
 /// The seed of the run; a negative one asks for a new one each time.
-fn seed(spec: &ClipSpec, run: &Run) -> u64 {
+pub(crate) fn seed(spec: &ClipSpec, run: &Run) -> u64 {
     u64::try_from(spec.train.common.seed).unwrap_or_else(|_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let drawn = now.map_or(0, |time| time.as_nanos() as u64);
@@ -114,7 +114,7 @@ fn seed(spec: &ClipSpec, run: &Run) -> u64 {
 }
 
 /// The calibration that the spec writes; a value of the weights stays where it writes none.
-fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
+pub(crate) fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
     map_values(model, |parameter| {
         let written = match parameter.name.as_str() {
             "logit_scale" => spec.model.init_logit_scale,
@@ -126,7 +126,7 @@ fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
 }
 
 /// The model to go on with: weights, adapters, and what of it is trained.
-fn model(
+pub(crate) fn model(
     setup: &Setup,
     peft: &Peft,
     key: &Key,
@@ -146,7 +146,7 @@ fn model(
 }
 
 /// The training as the loop sees it.
-fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
+pub(crate) fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
     ContrastiveTask {
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
@@ -161,7 +161,7 @@ fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveT
 
 /// What the spec adds to the contrastive loss. `model` has not been trained, or `initial` knows what
 /// it was before.
-fn extra(
+pub(crate) fn extra(
     spec: &ClipSpec,
     peft: &Peft,
     initial: Option<Initial>,

@@ -9,6 +9,7 @@ pub mod captions;
 pub mod classes;
 mod compressed;
 pub mod decode;
+pub mod encode;
 mod error;
 mod folder;
 pub mod inputs;

@@ -48,6 +48,8 @@ pub struct Checkpoints<'a, M> {
     link: &'static str,
     fingerprint: Fingerprint,
     replicas: usize,
+    /// False for [`Checkpoints::nowhere`].
+    keeps: bool,
     save_model: SaveModel<'a, M>,
     twin: Option<Twin<'a, M>>,
     save_beside: Option<SaveBeside<'a, M>>,
@@ -107,12 +109,21 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             link,
             fingerprint,
             replicas: 1,
+            keeps: true,
             save_model,
             twin: None,
             save_beside: None,
             best,
             newest: RefCell::new(None),
         }
+    }
+
+    /// Keeps nothing: for measurements.
+    pub fn nowhere() -> Self {
+        let refuse =
+            |_: &M, path: &Path| Err(WeightsError::Missing { path: path.to_owned(), beside: None });
+        let folder = Path::new("");
+        Self { keeps: false, ..Self::new(folder, "", Fingerprint::new(), Box::new(refuse), None) }
     }
 
     /// Writes every model, the best ones included, a second time in another format, beside the
@@ -150,6 +161,9 @@ impl<'a, M: Module> Checkpoints<'a, M> {
 
     /// Writes state, model and link; returns the model file.
     pub fn save(&self, state: &TrainState<M>, epoch: usize) -> Result<PathBuf, EngineError> {
+        if !self.keeps {
+            return Ok(PathBuf::new());
+        }
         let name = format!("model_epoch_{epoch:03}_step_{:05}", state.step);
         let model = self.folder.join(format!("{name}.safetensors"));
         self.save_state(state, &state_folder(&model))?;

@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod atomic_file;
+pub mod benchmark;
 mod best;
 mod checkpoint;
 pub mod classification;

@@ -7,7 +7,12 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
+use hearth_engine::benchmark::BenchmarkOptions;
+
 use crate::failure::Failed;
+
+/// Enough for a median, and minutes at most with a large model on a processor.
+const BENCHMARK_STEPS: u32 = 10;
 
 /// Everything typed, in the order of flags; `words` are sorted out by [`crate::request`].
 #[derive(Debug, Parser)]
@@ -40,6 +45,18 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LEVEL", value_enum, ignore_case = true)]
     pub(crate) log_level: Option<Level>,
 
+    /// Of `benchmark`: steps that are measured
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) steps: Option<u32>,
+
+    /// Of `benchmark`: the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Of `benchmark`: also look for the best number of replicas
+    #[arg(long)]
+    pub(crate) tune: bool,
+
     /// What is said here, or about a network or an action named before
     #[arg(short, long)]
     pub(crate) help: bool,
@@ -64,6 +81,25 @@ impl Arguments {
     /// `trainer` alone: nothing to do but to say what could be done.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty() && self.spec.is_none()
+    }
+
+    /// What a benchmark is to measure.
+    pub(crate) fn benchmark(&self) -> BenchmarkOptions {
+        let steps = self.steps.unwrap_or(BENCHMARK_STEPS) as usize;
+        BenchmarkOptions { steps, json: self.json, tune: self.tune }
+    }
+
+    /// Flags of a benchmark, which no other action understands.
+    pub(crate) fn check_action(&self, action: &str, is_benchmark: bool) -> Result<(), Failed> {
+        let flags =
+            [("--steps", self.steps.is_some()), ("--json", self.json), ("--tune", self.tune)];
+        match flags.iter().find(|(_, is_given)| *is_given && !is_benchmark) {
+            None => Ok(()),
+            Some((flag, _)) => {
+                let hints = ["`benchmark` has it".to_owned(), KEYS_ARE_WORDS.to_owned()];
+                Err(Failed::usage(format!("`{flag}`: `{action}` has no such flag"), &hints))
+            }
+        }
     }
 
     /// `--quiet` lowers what the flag or the environment (`TAO_LOGGING_LEVEL`) asks for.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hearth_data::cache::Cache;
-use hearth_engine::DEVICES;
+use hearth_engine::{DEVICES, benchmark::Machine};
 
 /// One aligned line per fact.
 pub(crate) fn report() -> String {
@@ -32,11 +32,8 @@ fn fact(name: &str, value: String) -> String {
 }
 
 fn processor() -> String {
-    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        line.split_once(": ").map(|(_, name)| name.trim().to_owned())
-    });
-    format!("{} ({})", model.unwrap_or_else(|| "unknown model".to_owned()), env::consts::ARCH)
+    let Machine { processor, architecture, .. } = Machine::this();
+    format!("{processor} ({architecture})")
 }
 
 /// Instruction sets that are chosen at run time: name, whether it is there, what it is good for.

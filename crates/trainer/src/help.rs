@@ -67,6 +67,7 @@ fn about_action(network: &Network, action: &Action) -> String {
             );
         }
         Does::Work(_) | Does::DryWork(_) => "-e SPEC [key=value ...]",
+        Does::Benchmark(_) => "-e SPEC [--steps N] [--json] [--tune] [key=value ...]",
     };
     let mut rows = Vec::new();
     for key in keys() {

@@ -13,7 +13,7 @@ use crate::{
     bug,
     console::{self, Console},
     failure::Failed,
-    networks::{Action, DEFAULT_ACTION, Does, NETWORKS, NOT_YET, Network, Work, network},
+    networks::{Action, DEFAULT_ACTION, Does, NETWORKS, NOT_YET, Network, network},
     request::Request,
 };
 
@@ -25,6 +25,7 @@ pub(crate) fn launch(
 ) -> Result<(), Failed> {
     let document = read_spec(request, arguments)?;
     let (network, action) = decide(request, document.as_ref(), console)?;
+    arguments.check_action(action.name, matches!(action.does, Does::Benchmark(_)))?;
     match (&action.does, document) {
         (Does::DefaultSpecs, document) => default_specs(network, request, document, console),
         (_, None) => Err(missing_spec(Some(network), action.name)),
@@ -32,20 +33,37 @@ pub(crate) fn launch(
             let names = names(network, action, results_folder(&document, action.name)?);
             let device = open_device(&arguments.device)?;
             let run = Run::start(names, device, console::progress(console), watch_signals()?)?;
-            perform(*work, &document, &run, console)
+            perform(|| work(&document, &run), &run, console)
         }
         (Does::DryWork(work), Some(document)) => {
-            let names = names(network, action, PathBuf::new());
-            let device = open_device(&arguments.device)?;
-            let run = Run::dry(names, device, console::progress(console), watch_signals()?);
-            perform(*work, &document, &run, console)
+            let run = dry_run(network, action, arguments, console)?;
+            perform(|| work(&document, &run), &run, console)
+        }
+        (Does::Benchmark(measure), Some(document)) => {
+            let run = dry_run(network, action, arguments, console)?;
+            perform(|| measure(&document, &run, &arguments.benchmark()), &run, console)
         }
     }
 }
 
+fn dry_run(
+    network: &Network,
+    action: &Action,
+    arguments: &Arguments,
+    console: &Arc<Console>,
+) -> Result<Run, Failed> {
+    let names = names(network, action, PathBuf::new());
+    let device = open_device(&arguments.device)?;
+    Ok(Run::dry(names, device, console::progress(console), watch_signals()?))
+}
+
 /// The work between the first and the last line of `status.json`.
-fn perform(work: Work, document: &Document, run: &Run, console: &Console) -> Result<(), Failed> {
-    let outcome = bug::guarded(|| work(document, run));
+fn perform(
+    work: impl FnOnce() -> Result<Summary, Failed>,
+    run: &Run,
+    console: &Console,
+) -> Result<(), Failed> {
+    let outcome = bug::guarded(work);
     run.progress.end();
     match outcome {
         Ok(result) => {

@@ -1,7 +1,7 @@
 //! The networks of this program and their actions: the one table that names families.
 
 use hearth_clip::{ClipError, spec::ClipSpec};
-use hearth_engine::{Failure, Run, Summary};
+use hearth_engine::{Failure, Run, Summary, benchmark::BenchmarkOptions};
 use hearth_spec::{Block, Document, Key};
 
 use crate::failure::{Failed, exit};
@@ -42,6 +42,8 @@ pub(crate) enum Does {
     Work(Work),
     /// Nothing is left behind.
     DryWork(Work),
+    /// Nothing is left behind either; flags say what is measured.
+    Benchmark(fn(&Document, &Run, &BenchmarkOptions) -> Result<Summary, Failed>),
     /// The defaults of the network are shown or written; needs no spec.
     DefaultSpecs,
 }
@@ -107,6 +109,14 @@ const CLIP_ACTIONS: &[Action] = &[
         about: "Does everything short of a step - spec, files, weights, memory - and writes nothing",
         blocks: &["model", "dataset", "train", "hearth"],
         does: Does::DryWork(|document, run| Ok(hearth_clip::check(document, run)?)),
+    },
+    Action {
+        name: "benchmark",
+        about: "Measures loader, forward pass and training step, on generated data if the spec has none",
+        blocks: &["model", "dataset", "train", "hearth"],
+        does: Does::Benchmark(|document, run, options| {
+            Ok(hearth_clip::benchmark(document, run, options)?)
+        }),
     },
 ];
 

@@ -156,12 +156,12 @@ mod tests {
             (
                 "clip export",
                 "error: `clip export`: not in this release; hint: it has `train`, `evaluate`, \
-                 `inference`, `default_specs`, `check`",
+                 `inference`, `default_specs`, `check`, `benchmark`",
             ),
             (
                 "clip segment",
                 "error: `segment`: `clip` has no such action; hint: there are `train`, `evaluate`, \
-                 `inference`, `default_specs`, `check`",
+                 `inference`, `default_specs`, `check`, `benchmark`",
             ),
             (
                 "clip train train.num_epochs",

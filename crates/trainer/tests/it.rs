@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod it {
+    mod benchmark;
     mod embedding;
     mod help;
     mod hub;

@@ -33,7 +33,17 @@ pub fn check(
     adaptor(&mut checks, spec, action);
     weights(&mut checks, "hearth.model.text_weights", spec.hearth.model.text_weights.as_deref());
     match action {
-        Action::Train => train(&mut checks, spec),
+        Action::Train => {
+            training_data(&mut checks, spec);
+            validation(&mut checks, spec);
+            train(&mut checks, spec);
+        }
+        Action::Benchmark => {
+            if spec.names_training_data() {
+                training_data(&mut checks, spec);
+            }
+            train(&mut checks, spec);
+        }
         Action::Evaluate => evaluate(&mut checks, spec),
         Action::Inference => inference(&mut checks, spec),
     }
@@ -49,7 +59,7 @@ pub fn unknown_model_type(checks: &mut Checks<'_>, name: &str, models: &[&str]) 
 }
 
 fn results_dir(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
-    if spec.results_dir(action).is_none() {
+    if action != Action::Benchmark && spec.results_dir(action).is_none() {
         let own = format!("{}.results_dir", action.name());
         let message =
             format!("you need to set at least one of following fields: `results_dir`, `{own}`");
@@ -77,7 +87,7 @@ fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
 /// Whether a checkpoint may say what the model is.
 fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
     match action {
-        Action::Train => false,
+        Action::Train | Action::Benchmark => false,
         Action::Evaluate => spec.evaluate.checkpoint.is_some(),
         Action::Inference => spec.inference.checkpoint.is_some(),
     }
@@ -116,15 +126,6 @@ fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
 
 fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let common = &spec.train.common;
-    training_data(checks, spec);
-    if spec.dataset.val.datasets.is_empty() {
-        checks
-            .warn(
-                "dataset.val.datasets",
-                "validation not configured, there is no retrieval evaluation during training",
-            )
-            .hint(example("dataset.val.datasets"));
-    }
     devices(checks, "train", common.num_gpus, &common.gpu_ids);
     intervals(checks, spec);
     several_devices(checks, spec, spec.train.num_devices());
@@ -145,6 +146,17 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
         ("train.resume_training_checkpoint_path", &common.resume_training_checkpoint_path),
     ] {
         weights(checks, key, path.as_deref());
+    }
+}
+
+fn validation(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    if spec.dataset.val.datasets.is_empty() {
+        checks
+            .warn(
+                "dataset.val.datasets",
+                "validation not configured, there is no retrieval evaluation during training",
+            )
+            .hint(example("dataset.val.datasets"));
     }
 }
 

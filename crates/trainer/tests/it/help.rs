@@ -26,6 +26,9 @@ fn the_program() {
       -q, --quiet                        Say only what needs attention
           --log-level <LEVEL>            How much to say; otherwise TAO_LOGGING_LEVEL decides, otherwise
                                          `info` [possible values: error, warning, info, debug]
+          --steps <N>                    Of `benchmark`: steps that are measured
+          --json                         Of `benchmark`: the result as JSON
+          --tune                         Of `benchmark`: also look for the best number of replicas
       -h, --help                         What is said here, or about a network or an action named before
       -V, --version                      Print version
 
@@ -74,6 +77,7 @@ fn a_network() {
       inference      Writes the embeddings of pictures and prompts to HDF5 files
       default_specs  Prints a spec with all defaults, or writes it to DIR/experiment.yaml with results_dir=DIR
       check          Does everything short of a step - spec, files, weights, memory - and writes nothing
+      benchmark      Measures loader, forward pass and training step, on generated data if the spec has none
 
     Keys of the spec: docs/specs/clip.md, or `trainer clip ACTION --help`
     ----- stderr -----
