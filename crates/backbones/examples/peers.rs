@@ -5,6 +5,7 @@
 //! A case `x` gives `x.forward` (no gradients) and `x.both` (forward and backward: gradients of the
 //! input and of all weights). Pictures have their channels last where Hearth's models have them so.
 #![recursion_limit = "256"]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::{
     cell::RefCell,

@@ -36,7 +36,7 @@ pub struct TextConfig {
     pub vocab_size: usize,
     /// C; every caption has exactly this many ids. Padding is attended to, as in all public weights.
     pub context_length: usize,
-    /// Number of blocks.
+    /// Number of blocks; none leaves a bag of words.
     pub depth: usize,
     /// Every block alike.
     pub block: BlockConfig,

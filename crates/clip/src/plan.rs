@@ -170,9 +170,8 @@ pub(crate) fn fingerprint(
         add("`train.seed`", text(&seed));
     }
     if spec.train.triplet_loss_weight > 0.0 {
-        let TrainSpec { triplet_loss_weight, triplet_margin, .. } = &spec.train;
-        let value = format!("weight {triplet_loss_weight}, margin {triplet_margin}");
-        add("the triplet loss", value);
+        let TrainSpec { triplet_loss_weight: weight, triplet_margin: margin, .. } = &spec.train;
+        add("the triplet loss", format!("weight {weight}, margin {margin}"));
     }
     if spec.regularization.enabled {
         let RegularizationSpec { embedding_mse_weight, cosine_weight, similarity_weight, .. } =

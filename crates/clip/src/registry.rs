@@ -333,7 +333,7 @@ fn tiny(name: &'static str) -> ModelType {
 }
 
 /// For a few thousand photographs and no pretrained weights: narrow, so that it generalises, with small
-/// patches, and captions as the mean of their words.
+/// patches, and captions as the mean of their words, which no block mixes.
 fn small(name: &'static str) -> ModelType {
     let block = clip_block(64, 2, Activation::Gelu);
     let tiny = tiny(name);

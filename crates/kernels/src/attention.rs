@@ -93,6 +93,15 @@ impl View {
     }
 }
 
+/// What a backward pass is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    /// A query sees keys up to its own number only.
+    causal: bool,
+    /// The gradient of the bias is asked for.
+    of_bias: bool,
+}
+
 /// What a backend contributes.
 #[backend_extension(Flex, Capture, Autodiff)]
 pub(crate) trait Attention: Backend {
@@ -107,16 +116,16 @@ pub(crate) trait Attention: Backend {
         composed::forward::<Self>([q, k, v], bias, causal)
     }
 
-    /// Gradients of q, k, v and, if `of_bias`, the bias for the gradient `grad` of the result.
+    /// Gradients of q, k, v and, if it is asked for, the bias for the gradient `grad` of the result.
     fn attend_backward(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
         #[extension_type] bias: Maybe<Self>,
         grad: FloatTensor<Self>,
-        causal: bool,
-        of_bias: bool,
+        pass: Pass,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let Pass { causal, of_bias } = pass;
         let ([q, k, v], bias) =
             composed::backward::<Self>([q, k, v], (bias, causal), grad, of_bias);
         (q, k, v, bias)
@@ -171,9 +180,9 @@ impl Attention for Flex {
         v: FloatTensor<Self>,
         bias: Maybe<Self>,
         grad: FloatTensor<Self>,
-        causal: bool,
-        of_bias: bool,
+        pass: Pass,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let Pass { causal, of_bias } = pass;
         let ([q, k, v], bias) = cpu::attend_backward([q, k, v], (bias, causal), grad, of_bias);
         (q, k, v, bias)
     }
@@ -290,7 +299,8 @@ impl<B: Attention> Backward<B, 4> for Attend {
         let [of_q, of_k, of_v, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         let of_bias = of_bias.filter(|_| bias.is_some());
         let grad = grads.consume::<B>(&ops.node);
-        let (q, k, v, bias) = B::attend_backward(q, k, v, bias, grad, causal, of_bias.is_some());
+        let pass = Pass { causal, of_bias: of_bias.is_some() };
+        let (q, k, v, bias) = B::attend_backward(q, k, v, bias, grad, pass);
         register::<B>(grads, [(of_q, Some(q)), (of_k, Some(k)), (of_v, Some(v)), (of_bias, bias)]);
     }
 }

@@ -29,8 +29,7 @@ fn values(x: &Tensor<1>) -> Vec<f64> {
 /// The formula.
 fn reference(slot: &Slot, grad: &Tensor<1>, factor: f64, numbers: Adam) -> [Vec<f64>; 3] {
     let Adam { rate, weight_decay, betas: [b1, b2], eps, corrections: [c1, c2], trust } = numbers;
-    let [value, first, second, grad] =
-        [&slot.value, &slot.first, &slot.second, grad].map(|x| values(x));
+    let [value, first, second, grad] = [&slot.value, &slot.first, &slot.second, grad].map(values);
     let grad: Vec<f64> = grad.iter().map(|grad| grad * factor).collect();
     let mix = |mean: &[f64], beta: f64, x: Vec<f64>| -> Vec<f64> {
         mean.iter().zip(x).map(|(mean, x)| beta * mean + (1.0 - beta) * x).collect()
