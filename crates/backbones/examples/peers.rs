@@ -23,7 +23,8 @@ use hearth_backbones::{
 };
 use hearth_kernels::{
     Activation, Adam, Slot, View, activate, adam, attention, backward_with, deformable_sampling,
-    depthwise_conv, layer_norm, linear, log_softmax, self_attention, softmax, sum_of_squares,
+    depthwise_conv, keep_memory, layer_norm, linear, log_softmax, response_norm, self_attention,
+    softmax, sum_of_squares,
 };
 use serde_json::{Value, json};
 
@@ -118,10 +119,7 @@ fn convnext_v2([batch, channels, height, width]: [usize; 4]) -> Run {
         let y = layer_norm(y, gain.get(on), bias.get(on), 1e-6);
         let y = linear(y, widen.get(on), Some(widen_bias.get(on)));
         let y = activate(y, Activation::Gelu);
-        let energy = y.clone().square().sum_dim(1).sum_dim(2).sqrt();
-        let response = energy.clone() / (energy.mean_dim(3) + 1e-6);
-        let factor = response * gamma.get(on).unsqueeze() + 1.0;
-        let y = y * factor + beta.get(on).unsqueeze();
+        let y = response_norm(y, gamma.get(on), beta.get(on), 1e-6);
         x + linear(y, narrow.get(on), Some(narrow_bias.get(on)))
     })
 }
@@ -324,6 +322,7 @@ fn measure(name: &str, run: &Run, backward: bool) {
 }
 
 fn main() {
+    keep_memory();
     let chosen: Vec<String> = std::env::args().skip(1).collect();
     let cases: Vec<Value> = serde_json::from_str(CASES).expect("benches/kernels.json is JSON");
     for case in &cases {

@@ -42,6 +42,7 @@ pub use device::{DEVICES, DeviceError, open_device};
 pub use error::EngineError;
 pub use events::EventLog;
 pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit};
+pub use hearth_kernels::keep_memory;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerStateError, Rule, StateTensor};
 pub use plan::{Every, Plan};
 pub use progress::{Progress, Silent};

@@ -15,7 +15,9 @@ mod deformable;
 mod depthwise;
 mod graph;
 mod linear;
+mod memory;
 mod norm;
+mod response;
 mod softmax;
 mod update;
 
@@ -25,6 +27,8 @@ pub use backward::backward_with;
 pub use deformable::deformable_sampling;
 pub use depthwise::depthwise_conv;
 pub use linear::linear;
+pub use memory::keep_memory;
 pub use norm::layer_norm;
+pub use response::response_norm;
 pub use softmax::{log_softmax, softmax};
 pub use update::{Adam, Slot, adam, average, sum_of_squares};

@@ -9,6 +9,7 @@ mod it {
     mod depthwise;
     mod linear;
     mod norm;
+    mod response;
     mod softmax;
     mod update;
 }

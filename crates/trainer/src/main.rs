@@ -29,6 +29,7 @@ mod pace;
 mod request;
 
 fn main() -> ExitCode {
+    hearth_engine::keep_memory();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(err) => return unparsed(&err),
