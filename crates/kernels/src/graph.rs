@@ -1,6 +1,9 @@
 //! What the operations of our own do with the graph of derivatives.
 
-use burn::backend::{Autodiff, Backend, ExtensionType, tensor::FloatTensor};
+use burn::{
+    backend::{Autodiff, Backend, Dispatch, ExtensionType, tensor::FloatTensor},
+    tensor::Tensor,
+};
 use burn_autodiff::{
     NodeId, checkpoint::strategy::CheckpointStrategy, grads::Gradients, ops::NodeGuard,
 };
@@ -10,6 +13,15 @@ use burn_autodiff::{
 pub(crate) enum Maybe<B: Backend> {
     None,
     Some(FloatTensor<B>),
+}
+
+impl Maybe<Dispatch> {
+    pub(crate) fn of<const D: usize>(tensor: Option<Tensor<D>>) -> Self {
+        match tensor {
+            Some(tensor) => Maybe::Some(tensor.into_dispatch()),
+            None => Maybe::None,
+        }
+    }
 }
 
 impl<B: Backend> Maybe<B> {

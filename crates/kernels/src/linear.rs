@@ -36,11 +36,8 @@ pub fn linear<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    let bias = match bias {
-        Some(bias) => Maybe::Some(bias.into_dispatch()),
-        None => Maybe::None,
-    };
-    Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch(), bias))
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), Maybe::of(bias));
+    Tensor::from_dispatch(Dispatch::project(x, weight, bias))
 }
 
 /// What a backend contributes.

@@ -7,6 +7,7 @@ mod it {
     mod compare;
     mod deformable;
     mod depthwise;
+    mod lean;
     mod linear;
     mod norm;
     mod response;
