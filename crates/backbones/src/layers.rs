@@ -11,7 +11,10 @@ use burn::{
     tensor::{Bool, Device, Shape, Tensor},
 };
 
-use hearth_kernels::{View, activate, layer_norm as normalize, linear as project, self_attention};
+use hearth_kernels::{
+    View, activate, layer_norm as normalize, linear as project, linear_of_activated,
+    linear_of_normalized, self_attention,
+};
 
 use crate::{
     lora::{self, AttentionAdapters, MlpAdapters},
@@ -160,9 +163,9 @@ impl BlockConfig {
 impl Block {
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
-        let attended = self.attn.forward(self.norm1.forward(x.clone()), visible);
+        let attended = self.attn.forward(Input::Normalized(&self.norm1, x.clone()), visible);
         let x = x + scaled(attended, self.ls1.as_ref());
-        let changed = self.mlp.forward(self.norm2.forward(x.clone()));
+        let changed = self.mlp.forward(Input::Normalized(&self.norm2, x.clone()));
         x + scaled(changed, self.ls2.as_ref())
     }
 }
@@ -207,7 +210,43 @@ impl Visible {
     }
 }
 
+/// What a linear layer is given: a tensor [B, N, I], or one that becomes its input. The layer then
+/// computes its input again in the backward pass and does not keep it.
+#[derive(Debug, Clone)]
+pub enum Input<'a> {
+    /// As it is.
+    Plain(Tensor<3>),
+    /// Behind a norm.
+    Normalized(&'a LayerNorm, Tensor<3>),
+    /// Behind an activation.
+    Activated(Activation, Tensor<3>),
+}
+
+impl Input<'_> {
+    /// The input itself.
+    pub(crate) fn tensor(self) -> Tensor<3> {
+        match self {
+            Input::Plain(x) => x,
+            Input::Normalized(norm, x) => norm.forward(x),
+            Input::Activated(function, x) => activate(x, function),
+        }
+    }
+}
+
 impl Linear {
+    /// `x` [B, N, I]. Returns [B, N, O].
+    pub fn forward_of(&self, x: Input<'_>) -> Tensor<3> {
+        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(|bias| bias.val()));
+        match x {
+            Input::Plain(x) => project(x, weight, bias),
+            Input::Normalized(norm, x) => {
+                let norm = (norm.gamma.val(), norm.beta.val(), norm.epsilon);
+                linear_of_normalized(x, norm, weight, bias)
+            }
+            Input::Activated(function, x) => linear_of_activated(x, function, weight, bias),
+        }
+    }
+
     /// `x` [.., I]. Returns [.., O].
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         project(x, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()))
@@ -223,9 +262,9 @@ impl LayerNorm {
 
 impl Attention {
     /// `x` [B, N, W]. Returns [B, N, W].
-    pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
+    pub fn forward(&self, x: Input<'_>, visible: &Visible) -> Tensor<3> {
         let heads = self_attention(self.lora.qkv(&self.qkv, x), self.num_heads, visible.view());
-        lora::forward(&self.proj, &self.lora.proj, heads)
+        lora::forward(&self.proj, &self.lora.proj, Input::Plain(heads))
     }
 }
 
@@ -241,9 +280,9 @@ impl Mlp {
     }
 
     /// `x` [B, N, W]. Returns [B, N, W].
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = activate(lora::forward(&self.fc1, &self.lora.fc1, x), self.activation);
-        lora::forward(&self.fc2, &self.lora.fc2, hidden)
+    pub fn forward(&self, x: Input<'_>) -> Tensor<3> {
+        let hidden = lora::forward(&self.fc1, &self.lora.fc1, x);
+        lora::forward(&self.fc2, &self.lora.fc2, Input::Activated(self.activation, hidden))
     }
 }
 

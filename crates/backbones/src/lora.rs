@@ -15,7 +15,7 @@ use burn::{
 
 use crate::{
     dropout::Dropout,
-    layers::{Block, Linear, linear},
+    layers::{Block, Input, Linear, linear},
 };
 
 /// A linear layer of a block that an adapter can stand beside.
@@ -147,21 +147,25 @@ pub fn merge(blocks: &mut [Block]) {
 }
 
 /// `layer(x)`, and what its adapter adds. `x` [B, N, I], returns [B, N, O].
-pub fn forward(layer: &Linear, adapter: &Option<Adapter>, x: Tensor<3>) -> Tensor<3> {
+pub fn forward(layer: &Linear, adapter: &Option<Adapter>, x: Input<'_>) -> Tensor<3> {
     match adapter {
-        Some(adapter) => layer.forward(x.clone()) + adapter.forward(x),
-        None => layer.forward(x),
+        Some(adapter) => {
+            let x = x.tensor();
+            layer.forward(x.clone()) + adapter.forward(x)
+        }
+        None => layer.forward_of(x),
     }
 }
 
 impl AttentionAdapters {
     /// `layer(x)`, and what the adapters of its thirds and of the whole add. `x` [B, N, W], returns
     /// [B, N, 3W].
-    pub fn qkv(&self, layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-        let out = forward(layer, &self.qkv, x.clone());
+    pub fn qkv(&self, layer: &Linear, x: Input<'_>) -> Tensor<3> {
         if !self.has_thirds() {
-            return out;
+            return forward(layer, &self.qkv, x);
         }
+        let x = x.tensor();
+        let out = forward(layer, &self.qkv, Input::Plain(x.clone()));
         let thirds = self.thirds().map(|adapter| match adapter {
             Some(adapter) => adapter.forward(x.clone()),
             None => x.zeros_like(),

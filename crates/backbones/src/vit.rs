@@ -16,8 +16,8 @@ use crate::{
     BackboneError,
     error::{check_at_least, check_divisible},
     layers::{
-        Block, BlockConfig, LayerNorm, Linear, Mlp, Visible, frozen_zeros, layer_norm, linear, run,
-        zeros,
+        Block, BlockConfig, Input, LayerNorm, Linear, Mlp, Visible, frozen_zeros, layer_norm,
+        linear, run, zeros,
     },
 };
 
@@ -284,7 +284,7 @@ impl AttentionPool {
 
         let heads = attention(query, k, v, visible.view());
         let pooled = self.proj.forward(heads.swap_dims(1, 2).reshape([b, 1, w]));
-        let pooled = pooled.clone() + self.mlp.forward(self.norm.forward(pooled));
+        let pooled = pooled.clone() + self.mlp.forward(Input::Normalized(&self.norm, pooled));
         pooled.squeeze_dim::<2>(1)
     }
 }

@@ -178,8 +178,8 @@ fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f
     let width = block.width as f64;
     let blocks = match recompute {
         // The inputs of all blocks, and one block that runs again.
-        true => width * depth as f64 + block_floats(block, tokens),
-        false => block_floats(block, tokens) * depth as f64,
+        true => width * depth as f64 + block_floats(block),
+        false => block_floats(block) * depth as f64,
     };
     // Embedding, positions and the last norm keep a few more rows.
     (blocks + 6.0 * width) * tokens as f64
@@ -187,30 +187,35 @@ fn tower(block: &BlockConfig, depth: usize, tokens: usize, recompute: bool) -> f
 
 /// Values that one pair keeps in a tower of which adapters are trained.
 fn lora_tower(block: &BlockConfig, lora: &LoraConfig, tokens: usize, recompute: bool) -> f64 {
-    // Frozen matrices keep their inputs for nobody.
-    let spared = (3 * block.width + block.mlp_width) as f64;
-    let changed = adapter_floats(block, lora) - spared;
+    let changed = adapter_floats(block, lora);
     // The first block with adapters has nothing to recompute from.
     let whole = if recompute { lora.blocks.min(2) } else { lora.blocks };
-    let first = if recompute { block_floats(block, tokens) * tokens as f64 } else { 0.0 };
+    let first = if recompute { block_floats(block) * tokens as f64 } else { 0.0 };
     tower(block, lora.blocks, tokens, recompute) + first + changed * (whole * tokens) as f64
 }
 
-/// Values that one token keeps for the adapters of one block: their inputs and what is dropped of
-/// them, and what lies between the two matrices.
+/// Values that one token keeps for the adapters of one block beyond what the block keeps: inputs
+/// that the block computes again where it stands alone, what is dropped of inputs, and what lies
+/// between the two matrices. Frozen matrices keep their inputs for nobody.
 fn adapter_floats(block: &BlockConfig, lora: &LoraConfig) -> f64 {
-    let kept = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
-    let inputs = |target: &Target| match target {
-        Target::Fc2 => block.mlp_width,
-        _ => block.width,
+    let (width, mlp_width) = (block.width as f64, block.mlp_width as f64);
+    let has = |targets: &[Target]| lora.targets.iter().any(|target| targets.contains(target));
+    let once = |targets: &[Target], width: f64| if has(targets) { width } else { 0.0 };
+    let attended = [Target::Query, Target::Key, Target::Value, Target::Qkv];
+    let inputs =
+        once(&attended, width) + once(&[Target::Fc1], width) + once(&[Target::Fc2], mlp_width)
+            - (width - once(&[Target::Proj], width));
+
+    let dropped = if lora.dropout > 0.0 { 2.0 } else { 0.0 };
+    let rows = |target: &Target| {
+        let input = if *target == Target::Fc2 { mlp_width } else { width };
+        dropped * input + lora.rank as f64
     };
-    let rows = |target| kept * inputs(target) as f64 + lora.rank as f64;
-    lora.targets.iter().map(rows).sum()
+    inputs + lora.targets.iter().map(rows).sum::<f64>()
 }
 
-/// Values that one token keeps in one block: norms, projections, residuals; the MLP
-/// before and behind its activation; scores before and behind the softmax.
-fn block_floats(block: &BlockConfig, tokens: usize) -> f64 {
-    let (width, mlp_width) = (block.width as f64, block.mlp_width as f64);
-    11.3 * width + 2.1 * mlp_width + 3.0 * (block.num_heads * tokens) as f64
+/// Values that one token keeps in one block: what comes to the two norms, queries, keys and values, what
+/// attention and what the MLP have in their middle. All else is computed again.
+fn block_floats(block: &BlockConfig) -> f64 {
+    6.2 * block.width as f64 + 1.05 * block.mlp_width as f64
 }

@@ -10,7 +10,10 @@ use burn::{
     optim::{GradientsAccumulator, GradientsParams},
     tensor::{Device, Tensor},
 };
-use hearth_backbones::lora::{LoraConfig, Target};
+use hearth_backbones::{
+    layers::Input,
+    lora::{LoraConfig, Target},
+};
 use hearth_clip::{
     extra::{Extra, Preservation, Triplet},
     layouts,
@@ -331,7 +334,7 @@ fn dropout_is_a_function_of_the_step_and_zeroes_its_share() {
     let out = hearth_backbones::lora::forward(
         &zero,
         &blocks[0].mlp.lora.fc2,
-        Tensor::ones([100, 10, 64], &Device::flex()),
+        Input::Plain(Tensor::ones([100, 10, 64], &Device::flex())),
     );
     let sums: Vec<f32> = out.slice_dim(2, 0..1).into_data().try_to_vec().unwrap();
     let mean = sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() / sums.len() as f64;

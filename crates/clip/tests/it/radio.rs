@@ -10,7 +10,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use hearth_backbones::{
-    layers::{Activation, BlockConfig, Visible},
+    layers::{Activation, BlockConfig, Input, Visible},
     positions::Grid,
     radio::{HeadConfig, HeadVersion, PositionCrop, RadioConfig, RadioHead, RadioTransformer},
     text::{TextConfig, TextPool, TextTransformer},
@@ -283,10 +283,10 @@ fn check_stages(case: &Case, image: &str) -> usize {
                 None => branch,
             };
         let norm1 = block.norm1.forward(input.clone());
-        let attn = block.attn.forward(norm1.clone(), &Visible::All);
+        let attn = block.attn.forward(Input::Plain(norm1.clone()), &Visible::All);
         let middle = input + scaled(attn.clone(), &block.ls1);
         let norm2 = block.norm2.forward(middle);
-        let mlp = block.mlp.forward(norm2.clone());
+        let mlp = block.mlp.forward(Input::Plain(norm2.clone()));
         check3("block0.qkv", block.attn.qkv.forward(norm1.clone()));
         check3("block0.norm1", norm1);
         check3("block0.ls1", scaled(attn.clone(), &block.ls1));
