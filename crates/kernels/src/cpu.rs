@@ -226,11 +226,6 @@ folded!(
     /// Of two.
     fold2(x: f32, y: f32)
 );
-folded!(
-    /// Of three.
-    fold3(x: f32, y: f32, z: f32)
-);
-
 #[inline(always)]
 fn vector_at(values: &[f32], at: usize) -> &[f32; LANES] {
     values[at..].first_chunk().expect("a whole vector")
@@ -252,12 +247,6 @@ pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
     fold2(x, y, 0.0, |x, y| x * y, |a, b| a + b)
-}
-
-/// Sum of `f` of the elements of three slices of one length.
-#[inline(always)]
-pub(crate) fn sum3(x: &[f32], y: &[f32], z: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    fold3(x, y, z, 0.0, f, |a, b| a + b)
 }
 
 /// How many rows of `width` numbers make a piece of work.

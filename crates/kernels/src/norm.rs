@@ -167,11 +167,13 @@ fn backward(
         let grads = grad[start..start + out.len()].chunks_exact(width);
         // Of weight, then of bias.
         let mut sums = vec![0.0; 2 * width];
+        let mut scratch = [vec![0.0; width], vec![0.0; width]];
         cpu::with_vectors(
             #[inline(always)]
             || {
                 for ((x, grad), out) in rows.zip(grads).zip(out.chunks_exact_mut(width)) {
-                    row_backward(Row::of(x, epsilon), [x, weight, grad], out, &mut sums);
+                    let row = Row::of(x, epsilon);
+                    row_backward(row, [x, weight, grad], out, &mut scratch, &mut sums);
                 }
             },
         );
@@ -201,28 +203,32 @@ impl Row {
 }
 
 /// Writes the gradient of one row and adds its part of the gradients of weight and bias to `sums`.
+/// `normal` and `scaled` are memory for a row each.
 #[inline(always)]
 fn row_backward(
     Row { mean, scale }: Row,
     [x, weight, grad]: [&[f32]; 3],
     out: &mut [MaybeUninit<f32>],
+    [normal, scaled]: &mut [Vec<f32>; 2],
     sums: &mut [f32],
 ) {
-    let normal = |x: f32| (x - mean) * scale;
-    let count = x.len() as f32;
-    let level = cpu::dot(grad, weight) / count;
-    let along = cpu::sum3(grad, weight, x, |grad, weight, x| grad * weight * normal(x)) / count;
-    let (of_weight, of_bias) = sums.split_at_mut(x.len());
-    let sums = of_weight.iter_mut().zip(of_bias);
-    let inputs = x.iter().zip(weight).zip(grad);
-    for ((out, (of_weight, of_bias)), ((&x, &weight), &grad)) in
-        out.iter_mut().zip(sums).zip(inputs)
-    {
-        let normal = normal(x);
-        out.write(scale * (grad.mul_add(weight, -level) - normal * along));
-        *of_weight += grad * normal;
-        *of_bias += grad;
+    for (normal, &x) in normal.iter_mut().zip(x) {
+        *normal = (x - mean) * scale;
     }
+    for ((scaled, &grad), &weight) in scaled.iter_mut().zip(grad).zip(weight) {
+        *scaled = grad * weight;
+    }
+    let count = x.len() as f32;
+    let level = cpu::sum(scaled, |scaled| scaled) / count;
+    let along = cpu::dot(scaled, normal) / count;
+    for ((out, &scaled), &normal) in out.iter_mut().zip(&*scaled).zip(&*normal) {
+        out.write(scale * ((scaled - level) - normal * along));
+    }
+    let (of_weight, of_bias) = sums.split_at_mut(x.len());
+    for ((of_weight, &grad), &normal) in of_weight.iter_mut().zip(grad).zip(&*normal) {
+        *of_weight = grad.mul_add(normal, *of_weight);
+    }
+    of_bias.iter_mut().zip(grad).for_each(|(of_bias, grad)| *of_bias += grad);
 }
 
 // The graphs
