@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 
 /// Drops nothing until [`seed`](Self::seed) gives seeds.
 #[derive(Debug, Clone, Default)]
@@ -34,8 +34,9 @@ impl Dropout {
         let sides = x.dims();
         assert_eq!(sides[0], seeds.len(), "one seed for each sample");
         let mask = TensorData::new(self.mask(seeds, sides[1..].iter().product()), sides);
-        let mask = Tensor::from_data(mask, &x.device());
-        x * mask
+        let mask = Tensor::<D>::from_data(mask, &x.device());
+        let dtype = FloatDType::from(x.dtype());
+        x * mask.cast(dtype)
     }
 
     /// For `len` numbers of every sample: 0 where one is dropped, `1 / (1 - rate)` elsewhere.

@@ -100,7 +100,7 @@ pub struct LayerScale {
 /// Multi-head self-attention with one projection for queries, keys and values.
 #[derive(Module, Debug)]
 pub struct Attention {
-    /// [W, 3W], rows of the output in the order q, k, v.
+    /// [W, 3W], columns in the order q, k, v.
     pub qkv: Linear,
     /// [W, W].
     pub proj: Linear,

@@ -53,6 +53,8 @@ pub struct Optimizer {
 #[derive(Debug, Clone)]
 struct Member {
     name: String,
+    /// Values of the parameter.
+    len: usize,
     group: usize,
 }
 
@@ -79,6 +81,12 @@ pub enum OptimizerStateError {
         /// Values of the parameter, 0 where there is no such parameter.
         needed: usize,
     },
+    /// One of the two moments of a parameter is missing.
+    #[error("optimizer state: found one moment of `{name}`, needed two")]
+    Half {
+        /// Name of the parameter.
+        name: String,
+    },
 }
 
 impl Optimizer {
@@ -91,9 +99,11 @@ impl Optimizer {
     ) -> Self {
         let members = parameters(model)
             .into_iter()
-            .filter_map(|Parameter { name, id, .. }| {
+            .filter_map(|parameter| {
+                let len = parameter.len();
+                let Parameter { name, id, .. } = parameter;
                 let group = groups.iter().position(|group| group.parameters.contains(&name))?;
-                Some((id, Member { name, group }))
+                Some((id, Member { name, len, group }))
             })
             .collect();
         let device = device.clone().without_autodiff();
@@ -147,25 +157,25 @@ impl Optimizer {
     ) -> Result<(), OptimizerStateError> {
         let mut parts: BTreeMap<String, [Option<Tensor<1>>; 2]> = BTreeMap::new();
         for (full_name, shape, values) in tensors {
-            let unknown = |needed| OptimizerStateError::Mismatch {
-                name: full_name.clone(),
-                found: values.len(),
-                needed,
-            };
+            let found = values.len();
+            let unknown =
+                |needed| OptimizerStateError::Mismatch { name: full_name.clone(), found, needed };
             let (kind, name) = full_name.split_once('.').ok_or_else(|| unknown(0))?;
             let slot = ["first", "second"].iter().position(|known| *known == kind);
             let slot = slot.ok_or_else(|| unknown(0))?;
-            if !self.members.values().any(|member| member.name == name) {
-                return Err(unknown(0));
+            let member = self.members.values().find(|member| member.name == name);
+            let needed = member.map_or(0, |member| member.len);
+            if member.is_none() || values.len() != needed || shape != [needed] {
+                return Err(unknown(needed));
             }
-            let tensor = Tensor::from_data(TensorData::new(values.clone(), shape), &self.device);
+            let tensor = Tensor::from_data(TensorData::new(values, shape), &self.device);
             parts.entry(name.to_owned()).or_default()[slot] = Some(tensor);
         }
         self.moments = parts
             .into_iter()
             .map(|(name, parts)| match parts {
                 [Some(first), Some(second)] => Ok((name, Moments { first, second })),
-                _ => Err(OptimizerStateError::Mismatch { name, found: 1, needed: 2 }),
+                _ => Err(OptimizerStateError::Half { name }),
             })
             .collect::<Result<_, _>>()?;
         self.updates = updates;

@@ -128,7 +128,11 @@ impl Activations for Flex {
                 None => cpu::map(&x, |x| x * normal(x)),
                 Some(Cubic { a, b }) => {
                     let (a, b) = (a as f32, b as f32);
-                    cpu::map(&x, move |x| x * math::sigmoid(x * (b * x).mul_add(x, a)))
+                    cpu::map(&x, move |x| {
+                        // Finite, since 0 times infinity is not a number.
+                        let y = x.clamp(f32::MIN, f32::MAX);
+                        x * math::sigmoid(y * (b * y).mul_add(y, a))
+                    })
                 }
             },
             |[x]| composed::<Self>(x, function),

@@ -39,10 +39,15 @@ pub struct View {
     pub causal: bool,
 }
 
-/// Attention of `q` [B, A, Q, D] over `k` and `v` [B, A, K, D]. Returns [B, A, Q, D].
+/// Attention of `q` [B, A, Q, D] over `k` and `v` [B, A, K, D]. Returns [B, A, Q, D]. Panics where
+/// they, mask or bias do not fit.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, view: View) -> Tensor<4> {
-    let [batch, heads, queries, _] = q.dims();
+    let [batch, heads, queries, width] = q.dims();
     let [_, _, keys, _] = k.dims();
+    for (name, other) in [("keys", &k), ("values", &v)] {
+        let needed = ([batch, heads, keys, width], q.dtype());
+        assert_eq!((other.dims(), other.dtype()), needed, "{name} of an attention");
+    }
     view.check([batch, heads, queries, keys]);
     let (causal, bias) = (view.causal, view.bias(q.dtype()));
     let (q, k, v) = (q.into_dispatch(), k.into_dispatch(), v.into_dispatch());
@@ -72,8 +77,15 @@ impl View {
             }
             (Some(hidden), Some(bias)) => {
                 let (left, right) = (hidden.dims(), bias.dims());
-                let sides: [usize; 4] = std::array::from_fn(|axis| left[axis].max(right[axis]));
-                bias.expand(sides).mask_fill(hidden.expand(sides), f32::NEG_INFINITY)
+                let mut sides: [usize; 4] = std::array::from_fn(|axis| left[axis].max(right[axis]));
+                // As many groups as both divide.
+                sides[0] = (left[0]..)
+                    .step_by(left[0].max(1))
+                    .find(|g| g % right[0].max(1) == 0)
+                    .expect("their product is one");
+                let bias = bias.repeat_dim(0, sides[0] / right[0].max(1)).expand(sides);
+                let hidden = hidden.repeat_dim(0, sides[0] / left[0].max(1)).expand(sides);
+                bias.mask_fill(hidden, f32::NEG_INFINITY)
             }
         };
         Maybe::Some(bias.cast(FloatDType::from(dtype)).into_dispatch())

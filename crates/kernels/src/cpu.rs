@@ -226,6 +226,7 @@ folded!(
     /// Of two.
     fold2(x: f32, y: f32)
 );
+
 #[inline(always)]
 fn vector_at(values: &[f32], at: usize) -> &[f32; LANES] {
     values[at..].first_chunk().expect("a whole vector")

@@ -18,8 +18,8 @@ use burn_router::{BackendRouter, RouterChannel};
 use crate::{
     activation::{Activation, Activations},
     graph::{Maybe, register},
-    linear::Linear,
-    norm::Norms,
+    linear::{self, Linear},
+    norm::{self, Norms},
 };
 
 /// `function` of `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O].
@@ -29,6 +29,7 @@ pub fn linear_of_activated<const D: usize>(
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    linear::check(&x, &weight, bias.as_ref());
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), Maybe::of(bias));
     Tensor::from_dispatch(Dispatch::project_activated(x, weight, bias, function))
 }
@@ -42,6 +43,8 @@ pub fn linear_of_normalized<const D: usize>(
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
     let (gamma, beta, epsilon) = norm;
+    linear::check(&x, &weight, bias.as_ref());
+    norm::check(&x, &gamma, &beta);
     let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), Maybe::of(bias));
     Tensor::from_dispatch(Dispatch::project_normalized(x, gamma, beta, weight, bias, epsilon))

@@ -1,9 +1,13 @@
-//! Differentiable tensor operations that Burn lacks or runs slowly on a CPU.
+//! Tensor operations that Burn lacks or runs slowly on a CPU.
 //!
 //! Each file is one operation: a function on [`burn::tensor::Tensor`], its composed form for every
-//! device, a kernel of our own for the CPU, its backward pass, and one node in a captured graph.
+//! device, a kernel of our own for the CPU, its backward pass, and one node in a captured graph. Beside
+//! them: `lean` (two operations that keep one input), `backward` (where a backward pass starts),
+//! `update` (steps of optimizers, which nobody differentiates) and `memory` (the allocator).
 //!
-//! Never knows a model, a file or a network.
+//! Architecture Invariant: `kernels` never knows a model, a file or a network. A result is a function
+//! of the inputs and the number of threads, not of their speed. Inputs that do not fit are a panic of
+//! the public function, before a kernel sees them: the kernels rely on it.
 #![recursion_limit = "256"]
 
 mod activation;

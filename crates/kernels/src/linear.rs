@@ -30,14 +30,25 @@ use crate::{
     graph::{Maybe, register},
 };
 
-/// `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O].
+/// `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O]. Panics where they do not fit.
 pub fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
+    check(&x, &weight, bias.as_ref());
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), Maybe::of(bias));
     Tensor::from_dispatch(Dispatch::project(x, weight, bias))
+}
+
+/// Panics where the inputs of a linear layer do not fit together.
+pub(crate) fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Option<&Tensor<1>>) {
+    let [inputs, outputs] = weight.dims();
+    assert_eq!(x.dims()[D - 1], inputs, "inputs of a linear layer");
+    assert_eq!(x.dtype(), weight.dtype(), "type of a linear layer");
+    if let Some(bias) = bias {
+        assert_eq!((bias.dims(), bias.dtype()), ([outputs], x.dtype()), "bias of a linear layer");
+    }
 }
 
 /// What a backend contributes.
@@ -107,13 +118,17 @@ impl Linear for Flex {
 /// `x` is contiguous.
 fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
     let [inputs, outputs]: [usize; 2] = weight.layout().shape().dims();
+    let weight = match weight.layout().has_positive_strides() {
+        true => weight.clone(),
+        false => weight.to_contiguous(),
+    };
     let bias = bias.map(|bias| bias.to_contiguous());
     let bias = bias.as_ref().map(cpu::floats);
     let mut shape = x.layout().shape().clone();
     let last = shape.num_dims() - 1;
     shape[last] = outputs;
 
-    let (values, weight) = (cpu::floats(x), Matrix::of(weight));
+    let (values, weight) = (cpu::floats(x), Matrix::of(&weight));
     let rows = shape.num_elements() / outputs.max(1);
     let piece = rows.div_ceil(rayon::current_num_threads()).max(1) * outputs.max(1);
     let out = cpu::filled(rows * outputs, piece, |start, out| {

@@ -13,7 +13,8 @@ pub fn keep_memory() {
         let settings =
             [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, -1)];
         for (parameter, value) in settings {
-            // SAFETY: `mallopt` reads two numbers; one that it does not know changes nothing.
+            // SAFETY: `mallopt` reads two numbers; one that it does not know changes nothing. glibc
+            // asks that nobody allocates meanwhile: the documentation says when to call this.
             #[expect(unsafe_code, reason = "a setting of the allocator has no safe interface")]
             unsafe {
                 libc::mallopt(parameter, value);

@@ -26,15 +26,24 @@ use crate::{capture, cpu, graph::register};
 
 /// Every row of `x` [.., W] at mean 0 and variance 1, times `weight` [W], plus `bias` [W].
 ///
-/// `epsilon` is added to the variance, which is the mean of squares (no correction).
+/// `epsilon` is added to the variance, which is the mean of squares (no correction). Panics where
+/// weight or bias do not fit.
 pub fn layer_norm<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<1>,
     bias: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
+    check(&x, &weight, &bias);
     let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
     Tensor::from_dispatch(Dispatch::normalize_rows(x, weight, bias, epsilon))
+}
+
+/// Panics where weight or bias do not fit.
+pub(crate) fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: &Tensor<1>) {
+    let needed = ([x.dims()[D - 1]], x.dtype());
+    assert_eq!((weight.dims(), weight.dtype()), needed, "weight of a layer norm");
+    assert_eq!((bias.dims(), bias.dtype()), needed, "bias of a layer norm");
 }
 
 /// What a backend contributes.

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension, ir::ScalarIr,
-        tensor::FloatTensor,
+        Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
+        get_or_init_device_settings, ir::ScalarIr, tensor::FloatTensor,
     },
     tensor::{Shape, Tensor},
 };
@@ -26,8 +26,12 @@ use rayon::prelude::*;
 use crate::{capture, cpu, graph::register};
 
 /// `x` (1 + `gamma` r) + `beta`, where r is the response of a channel of a picture of `x` [B, H, W, C];
-/// `gamma` and `beta` are [C]. `epsilon` is added to the mean over the channels.
+/// `gamma` and `beta` are [C]. `epsilon` is added to the mean over the channels. Panics where they do
+/// not fit.
 pub fn response_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Tensor<4> {
+    let needed = ([x.dims()[3]], x.dtype());
+    assert_eq!((gamma.dims(), gamma.dtype()), needed, "gamma of a response norm");
+    assert_eq!((beta.dims(), beta.dtype()), needed, "beta of a response norm");
     let (x, gamma, beta) = (x.into_dispatch(), gamma.into_dispatch(), beta.into_dispatch());
     Tensor::from_dispatch(Dispatch::normalize_response(x, gamma, beta, epsilon))
 }
@@ -97,8 +101,9 @@ fn composed_backward<B: Backend>(
     let level = B::float_mean_dim(B::float_mul(of_response.clone(), response.clone()), 2);
     let of_norm = B::float_mul(B::float_sub(of_response, level), scale);
     // A channel of zeros has no direction.
-    let tiny = f64::from(f32::MIN_POSITIVE);
-    let by_x = B::float_div(of_norm, B::float_clamp_min(norm, tiny.into()));
+    let bool_type = get_or_init_device_settings::<B>(&norm.device()).bool_dtype;
+    let zero = B::float_equal_elem(norm.clone(), 0.0.into(), bool_type);
+    let by_x = B::float_mask_fill(B::float_div(of_norm, norm), zero, 0.0.into());
     let of_x = B::float_add(
         B::float_mul(grad.clone(), factor::<B>(response.clone(), gamma)),
         B::float_mul(x, by_x),
@@ -329,9 +334,10 @@ impl Channels {
             along.iter().zip(gamma).map(|(along, gamma)| along * gamma).collect();
         let level = of_response.iter().enumerate().map(|(c, slope)| slope * self.response(c));
         let level = level.sum::<f32>() / along.len() as f32;
-        // A channel of zeros has no direction.
-        let slope = |(c, slope): (usize, &f32)| {
-            (slope - level) * self.scale / self.norm[c].max(f32::MIN_POSITIVE)
+        let slope = |(c, slope): (usize, &f32)| match self.norm[c] {
+            // A channel of zeros has no direction.
+            0.0 => 0.0,
+            norm => (slope - level) * self.scale / norm,
         };
         of_response.iter().enumerate().map(slope).collect()
     }

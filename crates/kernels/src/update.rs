@@ -44,9 +44,13 @@ pub struct Slot {
     pub second: Tensor<1>,
 }
 
-/// One step of Adam with the gradient `grad` times `factor` [1].
+/// One step of Adam with the gradient `grad` times `factor` [1]. Panics where lengths or types differ.
 pub fn adam(slot: Slot, grad: Tensor<1>, factor: Tensor<1>, numbers: Adam) -> Slot {
     let Slot { value, first, second } = slot;
+    let needed = (value.dims(), value.dtype());
+    for other in [&first, &second, &grad] {
+        assert_eq!((other.dims(), other.dtype()), needed, "gradient and moments of a parameter");
+    }
     let [value, first, second] = [value, first, second].map(Tensor::into_dispatch);
     let (grad, factor) = (grad.into_dispatch(), factor.into_dispatch());
     let (value, first, second) = Dispatch::adam(value, first, second, grad, factor, numbers);
@@ -54,12 +58,13 @@ pub fn adam(slot: Slot, grad: Tensor<1>, factor: Tensor<1>, numbers: Adam) -> Sl
     Slot { value, first, second }
 }
 
-/// `mean` moved towards `value` by the part `1 - decay`.
+/// `mean` moved towards `value` by the part `1 - decay`. Panics where lengths or types differ.
 pub fn average(mean: Tensor<1>, value: Tensor<1>, decay: f64) -> Tensor<1> {
+    assert_eq!((mean.dims(), mean.dtype()), (value.dims(), value.dtype()), "a mean of a parameter");
     Tensor::from_dispatch(Dispatch::average(mean.into_dispatch(), value.into_dispatch(), decay))
 }
 
-/// Sum of the squares of all numbers, [1].
+/// Sum of the squares of all numbers, [1]; of half types in f32.
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::sum_of_squares(x.into_dispatch()))
 }
@@ -193,10 +198,10 @@ impl Updates for Flex {
     }
 
     fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        if x.dtype() != DType::F32 {
+        if x.dtype() == DType::F64 {
             return composed_squares::<Self>(x);
         }
-        let x = cpu::whole(x);
+        let x = cpu::whole(cpu::single(x));
         let sums = cpu::floats(&x).par_chunks(cpu::PIECE).map(|piece| {
             let mut sum = 0.0;
             cpu::with_vectors(

@@ -40,7 +40,8 @@ impl<'a> Matrix<'a> {
     pub(crate) fn of(x: &'a FlexTensor) -> Self {
         let layout = x.layout();
         let data: &[f32] = x.storage();
-        let strides = [0, 1].map(|axis| layout.strides()[axis] as usize);
+        let stride = |axis: usize| usize::try_from(layout.strides()[axis]);
+        let strides = [0, 1].map(|axis| stride(axis).expect("the caller copied what is flipped"));
         Self::new(&data[layout.start_offset().min(data.len())..], layout.shape().dims(), strides)
     }
 

@@ -36,6 +36,13 @@ const CASES: &[Case] = &[
         mask: Some([1, 2, 3, 5]),
         causal: false,
     },
+    // As many groups as neither of them has.
+    Case {
+        sides: [12, 1, 3, 4, 2],
+        bias: Some([6, 1, 3, 4]),
+        mask: Some([4, 1, 1, 4]),
+        causal: false,
+    },
     // Padding.
     Case { sides: [3, 2, 6, 6, 4], bias: None, mask: Some([3, 1, 1, 6]), causal: true },
     // A batch larger than the pieces of a bias.
@@ -263,8 +270,16 @@ fn is_one_node() {
 }
 
 #[test]
-#[should_panic(expected = "for attention of")]
-fn a_mask_that_does_not_fit_is_refused() {
+fn what_does_not_fit_is_refused() {
     let [q, k, v] = Case { sides: [4, 1, 3, 3, 2], ..Case::default() }.inputs();
-    attention(q, k, v, View { bias: Some(tensor([3, 1, 3, 3], 1.0, 1)), ..View::default() });
+    let refused = |q: &Tensor<4>, k: &Tensor<4>, v: &Tensor<4>, bias: Option<Tensor<4>>| {
+        let inputs = (q.clone(), k.clone(), v.clone());
+        let run = || attention(inputs.0, inputs.1, inputs.2, View { bias, ..View::default() });
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+    };
+    assert!(!refused(&q, &k, &v, Some(tensor([2, 1, 3, 3], 1.0, 1))));
+    assert!(refused(&q, &k, &v, Some(tensor([3, 1, 3, 3], 1.0, 1))), "three groups of four");
+    assert!(refused(&q, &k, &v, Some(tensor([4, 1, 2, 3], 1.0, 1))), "two queries of three");
+    assert!(refused(&q, &k, &tensor([4, 1, 2, 2], 1.0, 1), None), "two values for three keys");
+    assert!(refused(&q, &tensor([4, 1, 3, 1], 1.0, 1), &v, None), "another width of a head");
 }

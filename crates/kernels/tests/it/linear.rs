@@ -76,6 +76,22 @@ fn nothing_at_all() {
 }
 
 #[test]
+fn what_does_not_fit_is_refused_and_flipped_is_not() {
+    let refused = |x: [usize; 3], weight: [usize; 2], bias: usize| {
+        let run =
+            || linear(tensor(x, 1.0, 1), tensor(weight, 1.0, 2), Some(tensor([bias], 1.0, 3)));
+        std::panic::catch_unwind(run).is_err()
+    };
+    assert!(!refused([2, 3, 4], [4, 5], 5));
+    assert!(refused([2, 3, 4], [3, 5], 5) && refused([2, 3, 4], [4, 5], 4));
+
+    let (x, weight) = (tensor([2, 3, 4], 1.0, 1), tensor([4, 5], 1.0, 2));
+    let flipped = weight.clone().flip([0, 1]);
+    let expected = reference(wide(x.clone()), wide(flipped.clone()), None);
+    assert_close(&linear(x, flipped, None), &expected, 1e-6);
+}
+
+#[test]
 fn slopes_are_difference_quotients() {
     let (x, weight, bias) =
         (tensor([2, 3, 5], 1.0, 1), tensor([5, 4], 1.0, 2), tensor([4], 1.0, 3));

@@ -83,6 +83,19 @@ fn a_picture_of_zeros_becomes_the_offset() {
 }
 
 #[test]
+fn a_channel_of_zeros_beside_others_has_a_gradient() {
+    let mask = Tensor::<1>::from_floats([1.0, 0.0, 1.0], &beta(3).device());
+    let x = tensor([2, 3, 4, 3], 2.0, 1) * mask.unsqueeze();
+    for dtype in [FloatDType::F32, FloatDType::F64] {
+        let cast = |x: Tensor<1>| on(x.cast(dtype));
+        let (_, grad) = pull(x.clone(), |x| {
+            response_norm(x.cast(dtype), cast(gamma(3) * 1e3), cast(beta(3)), EPSILON)
+        });
+        assert!(grad.is_finite().all().into_scalar::<bool>(), "{dtype:?}");
+    }
+}
+
+#[test]
 fn other_types() {
     for (dtype, tolerance) in [(FloatDType::F16, 1e-2), (FloatDType::BF16, 1e-1)] {
         let x = tensor([2, 3, 4, 9], 2.0, 3);
