@@ -13,6 +13,8 @@ mod capture;
 mod cpu;
 mod deformable;
 mod depthwise;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod graph;
 mod linear;
 mod memory;

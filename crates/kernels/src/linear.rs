@@ -44,7 +44,7 @@ pub fn linear<const D: usize>(
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Linear: Backend {
     /// See [`linear`].
     fn project(

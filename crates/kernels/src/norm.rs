@@ -38,7 +38,7 @@ pub fn layer_norm<const D: usize>(
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Norms: Backend {
     /// See [`layer_norm`].
     fn normalize_rows(
