@@ -12,6 +12,7 @@ pub mod floors;
 pub mod fuzz;
 pub mod generate;
 pub mod goldens;
+pub mod gpu;
 mod process;
 pub mod shapes;
 mod source;

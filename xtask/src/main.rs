@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use xtask::fuzz::{self, Session};
 use xtask::generate::Mode;
-use xtask::{assets, bench, ci, generate, goldens, root};
+use xtask::{assets, bench, ci, generate, goldens, gpu, root};
 
 /// The chores of this repository.
 #[derive(Parser)]
@@ -52,6 +52,8 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Run the tests of a graphics processor in a build of its own: target/gpu.
+    GpuTests(gpu::Options),
     /// Make the fixtures of tests/golden again with the reference implementations (Python).
     Goldens {
         /// One script of tests/golden without `.py`; all of them otherwise.
@@ -76,6 +78,7 @@ fn main() -> anyhow::Result<()> {
         Chore::Generate { check } => {
             generate::run(root(), if check { Mode::Check } else { Mode::Write })
         }
+        Chore::GpuTests(options) => gpu::run(&options),
         Chore::Goldens { name } => goldens::run(name.as_deref()),
     }
 }

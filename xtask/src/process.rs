@@ -8,8 +8,17 @@ use anyhow::{Context, Result, ensure};
 
 /// Runs a program in the root of the repository and fails when it does.
 pub(crate) fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: &[S]) -> Result<()> {
+    run_with(&[], program, arguments)
+}
+
+/// As [`run`], with these variables.
+pub(crate) fn run_with<S: AsRef<OsStr>>(
+    variables: &[(&str, &str)],
+    program: impl AsRef<OsStr>,
+    arguments: &[S],
+) -> Result<()> {
     let mut command = Command::new(program);
-    command.args(arguments).current_dir(crate::root());
+    command.args(arguments).envs(variables.iter().copied()).current_dir(crate::root());
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let line = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     println!("\n$ {line}");

@@ -11,7 +11,7 @@ use hearth_engine::{
         BenchmarkOptions, Machine, Peak, Report, StageReport, Timing, Tuned, matmul_rate,
         time_forward, time_loading, time_training,
     },
-    cores,
+    cores, is_cpu,
 };
 use hearth_spec::Document;
 
@@ -183,7 +183,8 @@ impl Bench<'_> {
         measured: Tuned,
     ) -> Result<Vec<Tuned>, ClipError> {
         let mut tuned = Vec::new();
-        for count in candidates(cores(), data.micro_batch()) {
+        let cores = if is_cpu(&self.run.device) { cores() } else { 1 };
+        for count in candidates(cores, data.micro_batch()) {
             if count == measured.replicas {
                 continue;
             }

@@ -28,7 +28,7 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(path) = checkpoint {
         run.status.loading(path);
     }
-    let replicas = replicas::of_machine(spec.dataset.val.batch_size)?;
+    let replicas = replicas::of_machine(spec.dataset.val.batch_size, &run.device)?;
     let pairs = validation_data(&spec, &setup, run)?;
     let pairs = pairs.map(|pairs| pairs.for_replicas(replicas.count()));
     let by_class = zero_shot::data(&spec.hearth.evaluate.zero_shot, run)?;

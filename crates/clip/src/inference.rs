@@ -51,7 +51,7 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     experiment::write(&spec, run)?;
 
     let (batch, reading) = (spec.inference.batch_size, spec.reading());
-    let replicas = replicas::of_machine(batch)?;
+    let replicas = replicas::of_machine(batch, &run.device)?;
     let job = Job { model, setup: &setup, run, replicas, batch, reading };
     let mut written = Vec::new();
     if !spec.inference.datasets.is_empty() {

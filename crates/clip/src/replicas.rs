@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use hearth_engine::{Replicas, Run, cores, replicas_of, suitable_replicas};
+use burn::tensor::Device;
+use hearth_engine::{Replicas, Run, cores, is_cpu, replicas_of, suitable_replicas};
 use hearth_spec::Document;
 
 use crate::{error::ClipError, spec::ClipSpec};
@@ -21,6 +22,15 @@ pub(crate) fn of_training(
     let (cores, key) = (cores(), "hearth.train.replicas");
     let suitable = suitable_replicas(cores, MOST).min(spec.micro_batch());
     let before = resumed.map(replicas_of).transpose()?;
+    if !is_cpu(&run.device) {
+        if let Some(count) = spec.hearth.train.replicas.or(before).filter(|count| *count > 1) {
+            run.notice(&format!(
+                "1 replica instead of {count}: they share the cores of a CPU, and another device computes \
+                 a batch in one piece"
+            ));
+        }
+        return Ok(Replicas::one());
+    }
     let replicas = match (spec.hearth.train.replicas, before) {
         (Some(written), _) if written > cores => {
             let mut checks = document.check();
@@ -54,7 +64,10 @@ pub(crate) fn of_training(
 }
 
 /// Those of an action without gradients, for batches of `batch`.
-pub(crate) fn of_machine(batch: usize) -> Result<Replicas, ClipError> {
+pub(crate) fn of_machine(batch: usize, device: &Device) -> Result<Replicas, ClipError> {
+    if !is_cpu(device) {
+        return Ok(Replicas::one());
+    }
     Ok(Replicas::new(suitable_replicas(cores(), MOST).min(batch))?)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{Metrics, Run, Session, Summary, check_run, evaluate, fit};
+use hearth_engine::{Metrics, Run, Session, Summary, check_run, evaluate, fit, is_cpu};
 use hearth_spec::Document;
 use hearth_weights::map_values;
 
@@ -92,7 +92,8 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
 /// Says so where the training will hardly fit: the system would end it without a word.
 pub(crate) fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
-    if let Some(available) = memory::available().filter(|available| *available < estimate.total()) {
+    let available = memory::available().filter(|available| *available < estimate.total());
+    if let Some(available) = available.filter(|_| is_cpu(&run.device)) {
         run.warn(&format!(
             "this training needs about {:.1} GB of memory, {:.1} GB are available: lower \
              `dataset.train.batch_size`, raise `hearth.train.micro_batches` or set \

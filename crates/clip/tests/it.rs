@@ -4,6 +4,7 @@
 
 mod it {
     mod capture;
+    mod device;
     mod goldens;
     mod lora;
     mod positions;

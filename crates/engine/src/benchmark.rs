@@ -79,7 +79,7 @@ pub fn time_loading<B: Send>(
     steps: usize,
     run: &Run,
 ) -> Result<Timing, EngineError> {
-    let data = Repeated::new(data, WARM_UP + steps);
+    let data = Repeated::new(data, &run.device, WARM_UP + steps);
     let mut seconds = Vec::new();
     let mut batches = data.epoch(0, 0);
     run.progress.begin("loader", data.steps as u64);
@@ -123,7 +123,7 @@ pub fn time_training<T: Task>(
     state: TrainState<T::Model>,
     steps: usize,
 ) -> Result<(Timing, TrainState<T::Model>), EngineError> {
-    let data = Repeated::new(session.train, WARM_UP + steps);
+    let data = Repeated::new(session.train, &session.run.device, WARM_UP + steps);
     let plan = Plan {
         epochs: 1,
         steps_per_epoch: data.steps,
@@ -179,6 +179,7 @@ fn check_stop(run: &Run) -> Result<(), EngineError> {
 /// As many steps of `data` as wanted as one epoch, and when each was asked for.
 struct Repeated<'a, B> {
     data: &'a dyn Batches<Batch = B>,
+    device: &'a Device,
     steps: usize,
     /// One more than steps: the end of the last one.
     asked: RefCell<Vec<Instant>>,
@@ -186,8 +187,8 @@ struct Repeated<'a, B> {
 }
 
 impl<'a, B: Send> Repeated<'a, B> {
-    fn new(data: &'a dyn Batches<Batch = B>, steps: usize) -> Self {
-        Self { data, steps, asked: RefCell::default(), epoch: Cell::default() }
+    fn new(data: &'a dyn Batches<Batch = B>, device: &'a Device, steps: usize) -> Self {
+        Self { data, device, steps, asked: RefCell::default(), epoch: Cell::default() }
     }
 
     /// The next batch, of the next epoch where one ends.
@@ -207,6 +208,8 @@ impl<B: Send> Batches for Repeated<'_, B> {
     fn epoch(&self, _epoch: usize, _first: usize) -> BatchIter<'_, B> {
         let mut batches = self.data.epoch(0, 0);
         Box::new((0..=self.steps).map_while(move |step| {
+            // What other devices still compute belongs to the step before.
+            self.device.sync().ok();
             self.asked.borrow_mut().push(Instant::now());
             if step == self.steps { None } else { self.next(&mut batches) }
         }))

@@ -43,7 +43,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, function: Activation) -> Tensor<D>
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Activations: Backend {
     /// `function` of every element of `x`.
     fn activate(x: FloatTensor<Self>, function: Activation) -> FloatTensor<Self> {

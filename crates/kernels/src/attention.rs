@@ -115,7 +115,7 @@ pub(crate) struct Pass {
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Attention: Backend {
     /// See [`attention`]. `bias` is minus infinity where a key is hidden.
     fn attend(

@@ -21,7 +21,7 @@ pub fn backward_with<const D: usize>(y: Tensor<D>, grad: Tensor<D>) -> Gradients
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait Ends: Backend {
     /// A number [1] whose derivative by `y` is `grad`.
     fn end(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {

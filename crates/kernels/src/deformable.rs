@@ -48,7 +48,7 @@ pub fn deformable_sampling(
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Deformable: Backend {
     /// See [`deformable_sampling`].
     fn sample(

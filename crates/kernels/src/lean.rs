@@ -51,7 +51,7 @@ pub fn linear_of_normalized<const D: usize>(
 }
 
 /// What a backend contributes: nothing of its own.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Lean: Activations + Linear + Norms {
     /// See [`linear_of_activated`].
     fn project_activated(

@@ -17,6 +17,8 @@ mod capture;
 mod cpu;
 mod deformable;
 mod depthwise;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod graph;
 mod lean;
 mod linear;

@@ -52,7 +52,7 @@ pub(crate) fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<2>, bias: Opt
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Linear: Backend {
     /// See [`linear`].
     fn project(

@@ -47,7 +47,7 @@ pub(crate) fn check<const D: usize>(x: &Tensor<D>, weight: &Tensor<1>, bias: &Te
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Norms: Backend {
     /// See [`layer_norm`].
     fn normalize_rows(

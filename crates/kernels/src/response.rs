@@ -37,7 +37,7 @@ pub fn response_norm(x: Tensor<4>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Responses: Backend {
     /// See [`response_norm`].
     fn normalize_response(

@@ -41,7 +41,7 @@ pub(crate) enum Kind {
 }
 
 /// What a backend contributes.
-#[backend_extension(Flex, Capture, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Capture, Autodiff)]
 pub(crate) trait Softmax: Backend {
     /// See [`softmax`] and [`log_softmax`].
     fn soften(x: FloatTensor<Self>, kind: Kind) -> FloatTensor<Self> {

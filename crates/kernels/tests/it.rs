@@ -7,6 +7,8 @@ mod it {
     mod compare;
     mod deformable;
     mod depthwise;
+    #[cfg(feature = "gpu")]
+    mod gpu;
     mod lean;
     mod linear;
     mod norm;

@@ -33,8 +33,8 @@ pub(crate) struct Arguments {
     #[arg(short = 'e', long = "experiment_spec_file", visible_alias = "spec", value_name = "SPEC")]
     pub(crate) spec: Option<PathBuf>,
 
-    /// Where to compute
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    /// Where to compute: `cpu`, `cuda:0` or `wgpu`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
 
     /// Say only what needs attention

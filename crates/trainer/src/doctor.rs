@@ -7,15 +7,16 @@ use std::{
 };
 
 use hearth_data::cache::Cache;
-use hearth_engine::{DEVICES, benchmark::Machine};
+use hearth_engine::{DEVICES, benchmark::Machine, devices};
 
 /// One aligned line per fact.
 pub(crate) fn report() -> String {
     let mut lines = vec![
         fact("version", format!("trainer {}", env!("CARGO_PKG_VERSION"))),
         fact("devices", format!("{}, in this build", DEVICES.join(", "))),
-        fact("processor", processor()),
     ];
+    lines.extend(devices().iter().filter_map(|one| Some(fact(&one.name, one.model()?))));
+    lines.push(fact("processor", processor()));
     lines.extend(features().into_iter().map(|(name, found, use_of_it)| {
         fact(name, format!("{:<4}{use_of_it}", if found { "yes" } else { "no" }))
     }));

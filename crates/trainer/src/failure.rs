@@ -93,7 +93,7 @@ impl From<FileError> for Failed {
 
 impl From<DeviceError> for Failed {
     fn from(error: DeviceError) -> Failed {
-        Failed::new(exit::DEVICE, Failure::Validation, &error, &[])
+        Failed::new(exit::DEVICE, Failure::Validation, &error, &error.hints())
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use hearth_engine::{Run, RunNames, StopFlag, Summary, atomic_file, open_device};
+use hearth_engine::{Opened, Run, RunNames, StopFlag, Summary, atomic_file, open_device};
 use hearth_spec::{Checks, Document};
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) fn launch(
         (_, None) => Err(missing_spec(Some(network), action.name)),
         (Does::Work(work), Some(document)) => {
             let names = names(network, action, results_folder(&document, action.name)?);
-            let device = open_device(&arguments.device)?;
+            let device = opened(arguments, console)?.device;
             let run = Run::start(names, device, console::progress(console), watch_signals()?)?;
             perform(|| work(&document, &run), &run, console)
         }
@@ -53,8 +53,17 @@ fn dry_run(
     console: &Arc<Console>,
 ) -> Result<Run, Failed> {
     let names = names(network, action, PathBuf::new());
-    let device = open_device(&arguments.device)?;
+    let device = opened(arguments, console)?.device;
     Ok(Run::dry(names, device, console::progress(console), watch_signals()?))
+}
+
+/// Where to compute; what `auto` found is told, unless it is what every machine has.
+fn opened(arguments: &Arguments, console: &Console) -> Result<Opened, Failed> {
+    let opened = open_device(&arguments.device)?;
+    if let Some(model) = opened.model().filter(|_| arguments.device != opened.name) {
+        console.line_at(Level::Info, &format!("computing on `{}`, {model}", opened.name));
+    }
+    Ok(opened)
 }
 
 /// The work between the first and the last line of `status.json`.

@@ -4,6 +4,8 @@
 mod it {
     mod benchmark;
     mod embedding;
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    mod gpu;
     mod help;
     mod hub;
     #[path = "../../../weights/tests/it/loopback.rs"]

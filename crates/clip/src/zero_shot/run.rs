@@ -87,7 +87,7 @@ pub(crate) fn classify(
              zero-shot classification gains from it",
         );
     }
-    let replicas = replicas::of_machine(spec.batch_size)?;
+    let replicas = replicas::of_machine(spec.batch_size, &run.device)?;
     let job = Job { spec, model, setup, replicas, run };
     let classifier = job.classifier(&prompts)?;
     let turned = Arc::new(AtomicUsize::new(0));

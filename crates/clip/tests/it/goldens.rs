@@ -10,7 +10,7 @@ use std::{
 use burn::{
     module::{Module, ModuleVisitor, Param, ParamId},
     optim::GradientsParams,
-    tensor::{Device, Tensor},
+    tensor::Tensor,
 };
 use hearth_backbones::{
     layers::{Activation, BlockConfig},
@@ -29,6 +29,8 @@ use hearth_clip::{
 use hearth_data::random::Key;
 use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
 use hearth_weights::{KeyMap, WeightsFile, load, map_values, save};
+
+use super::device::device;
 
 const RATES: Rates = Rates { vision: 1e-3, text: 5e-4, weight_decay: 0.1 };
 
@@ -216,7 +218,7 @@ pub(crate) fn classic(embed_dim: usize, norm_eps: f64, activation: Activation) -
 }
 
 fn check(case: &Case) {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let weights = open(&format!("{}.weights", case.of));
     let layouts = layouts::all();
     let map = KeyMap::recognise(&layouts, &weights).unwrap();
@@ -265,7 +267,7 @@ fn task(case: &Case, model: &Clip) -> ContrastiveTask {
         logit_scale_ceiling: logit_scale_ceiling(model),
         rates: RATES,
         extra: Default::default(),
-        device: Device::flex(),
+        device: device(),
     }
 }
 
@@ -366,7 +368,7 @@ fn check_steps(
 ) {
     let config = OptimizerConfig { rule: Rule::AdamW, betas: [0.9, 0.95], eps: 1e-6 };
     let groups = task.parameter_groups(&model);
-    let mut optimizer = Optimizer::new(config, groups, &model, &Device::flex());
+    let mut optimizer = Optimizer::new(config, groups, &model, &device());
     for _ in 0..3 {
         let (_, grads) = loss(case, case.contrast, &model, batch);
         model = task.after_step(optimizer.step(model, grads, None, 1.0));
@@ -397,7 +399,7 @@ fn in_their_layout(model: &Clip, grads: &GradientsParams, map: &KeyMap) -> Weigh
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let shape = param.val().dims();
             let grad = self.0.get::<D>(param.id);
-            let grad = grad.unwrap_or_else(|| Tensor::zeros(shape, &Device::flex()));
+            let grad = grad.unwrap_or_else(|| Tensor::zeros(shape, &device()));
             self.1.insert(param.id, grad.reshape([shape.iter().product::<usize>()]));
         }
     }
@@ -441,13 +443,12 @@ fn every_layout_covers_its_model_both_ways() {
         (layouts::transformers_clip(), classic(24, 1e-5, Activation::Gelu)),
         (layouts::open_clip(), classic(24, 1e-5, Activation::Gelu)),
     ] {
-        let model = map_values(config.init(&Device::flex()), |parameter| {
+        let model = map_values(config.init(&device()), |parameter| {
             Some((0..parameter.len()).map(|i| i as f32 + parameter.name.len() as f32).collect())
         });
         map.check(&hearth_weights::parameters(&model)).unwrap();
         let file = save_in(&model, &map);
-        let (again, _) =
-            load(config.init(&Device::flex()), &file, &map, &Default::default()).unwrap();
+        let (again, _) = load(config.init(&device()), &file, &map, &Default::default()).unwrap();
         let values = |model: &Clip| {
             let mut all = Vec::new();
             hearth_weights::visit_values(model, |_, values| all.extend(values));

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::{GradientsAccumulator, GradientsParams},
-    tensor::{Device, Tensor},
+    tensor::Tensor,
 };
 use hearth_backbones::{
     layers::Input,
@@ -26,7 +26,10 @@ use hearth_data::random::Key;
 use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
 use hearth_weights::{KeyMap, WeightsFile, load, map_values, visit_values};
 
-use super::goldens::{image_size, nv, open, save_in, siglip};
+use super::{
+    device::device,
+    goldens::{image_size, nv, open, save_in, siglip},
+};
 
 /// The settings of `lora.py`.
 fn peft(dropout: f64) -> Peft {
@@ -40,7 +43,7 @@ fn peft(dropout: f64) -> Peft {
 
 /// The model of a fixture with adapters as `lora.py` drew them, and its batch.
 fn adapted(name: &str, config: &ClipConfig, peft: &Peft) -> (Clip, Batch) {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let (weights, layouts) = (open(&format!("{name}.weights")), layouts::all());
     let map = KeyMap::recognise(&layouts, &weights).unwrap();
     let (model, _) = load(config.init(&device), &weights, map, &Default::default()).unwrap();
@@ -77,7 +80,7 @@ fn task(config: &ClipConfig, extra: Extra) -> ContrastiveTask {
         logit_scale_ceiling: 4.605_170_2,
         rates: Rates { vision: 1e-3, text: 5e-4, weight_decay: 0.1 },
         extra,
-        device: Device::flex(),
+        device: device(),
     }
 }
 
@@ -189,7 +192,7 @@ fn check(name: &str, config: &ClipConfig, layout: KeyMap) {
 
     let groups = task.parameter_groups(&model);
     let config = OptimizerConfig { rule: Rule::AdamW, betas: [0.9, 0.95], eps: 1e-6 };
-    let mut optimizer = Optimizer::new(config, groups, &model, &Device::flex());
+    let mut optimizer = Optimizer::new(config, groups, &model, &device());
     for reference in expected.read_f32("losses_of_steps").unwrap() {
         let (loss, grads) = step(&task, &model, std::slice::from_ref(&batch));
         assert!((loss - reference).abs() < 2e-5 * reference, "{name}: {loss} {reference}");
@@ -239,7 +242,7 @@ fn a_merged_model_embeds_like_its_parts_and_the_base_like_the_start() {
         [start.read_f32("image_embedding").unwrap(), start.read_f32("text_embedding").unwrap()];
     assert!(difference(&start.concat(), &embed(&base(&model))) < 1e-5);
     let fresh = Peft { calibration: false, ..peft(0.0) };
-    let fresh = fresh.apply(base(&model), &Key::new(7), &Device::flex());
+    let fresh = fresh.apply(base(&model), &Key::new(7), &device());
     assert_eq!(embed(&fresh), embed(&base(&model)), "B is zero at the start");
 }
 
@@ -324,17 +327,17 @@ fn dropout_is_a_function_of_the_step_and_zeroes_its_share() {
         dropout: 0.25,
         stream: 0,
     };
-    let mut blocks = [siglip().vision.block().init(&Device::flex())];
-    hearth_backbones::lora::adapt(&mut blocks, &config, &Device::flex());
+    let mut blocks = [siglip().vision.block().init(&device())];
+    hearth_backbones::lora::adapt(&mut blocks, &config, &device());
     let adapter = blocks[0].mlp.lora.fc2.take().unwrap();
     let adapter = map_values(adapter, |parameter| Some(vec![1.0; parameter.len()]));
     blocks[0].mlp.lora.fc2 = Some(adapter);
     hearth_backbones::lora::seed(&mut blocks, &(0..100u64).collect());
-    let zero = hearth_backbones::layers::linear(64, 32, false, &Device::flex());
+    let zero = hearth_backbones::layers::linear(64, 32, false, &device());
     let out = hearth_backbones::lora::forward(
         &zero,
         &blocks[0].mlp.lora.fc2,
-        Input::Plain(Tensor::ones([100, 10, 64], &Device::flex())),
+        Input::Plain(Tensor::ones([100, 10, 64], &device())),
     );
     let sums: Vec<f32> = out.slice_dim(2, 0..1).into_data().try_to_vec().unwrap();
     let mean = sums.iter().map(|sum| f64::from(*sum)).sum::<f64>() / sums.len() as f64;

@@ -19,6 +19,8 @@ use hearth_clip::radio::{Adaptor, folded};
 use hearth_weights::{KeyMap, LoadOptions, Rule, WeightsFile, load, parameters};
 use serde_json::Value;
 
+use super::device::device;
+
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
@@ -219,7 +221,7 @@ fn backbone_and_heads_like_h_and_g() {
 }
 
 fn check_variant(name: &'static str) {
-    let case = Case::new(name, Device::flex());
+    let case = Case::new(name, device());
     let texts = ["siglip", "clip"].map(|kind| {
         let text = text_embedding(&case, kind);
         case.check(&format!("text.{kind}"), text.clone());
@@ -395,13 +397,13 @@ fn text_embedding(case: &Case, kind: &str) -> Tensor<2> {
 
 #[test]
 fn gradients_of_backbone_and_head() {
-    let case = Case::new("bl", Device::flex().autodiff());
+    let case = Case::new("bl", device().autodiff());
     let grads = open("bl/grads.safetensors");
     let constant = |name: &str| -> Tensor<3> {
         let shape = grads.entry(name).unwrap().shape.clone();
         let shape = [vec![1; 3 - shape.len()], shape].concat();
         let data = TensorData::new(grads.read_f32(name).unwrap(), shape);
-        Tensor::from_data(data, &Device::flex())
+        Tensor::from_data(data, &device())
     };
     for recompute in [false, true] {
         let head = case.head("_heads", "siglip2", &case.device);
@@ -477,7 +479,7 @@ fn check_gradients(
 
 #[test]
 fn position_crops_of_training() {
-    let case = Case::new("bl", Device::flex());
+    let case = Case::new("bl", device());
     let fixture = open("bl/train_cpe.safetensors");
     for image in ["square", "wide"] {
         let read = |name: &str| fixture.read_f32(&format!("{image}.{name}")).unwrap();
@@ -497,7 +499,7 @@ fn position_crops_of_training() {
         let crops: Vec<PositionCrop> = (0..6).map(|i| crop(i, keep[i])).collect();
         let Grid { rows, columns } = grid(&case, image);
         // A picture that is zero behind its normalisation has patches of zeros.
-        let blank = Tensor::zeros([6, 3, 16 * rows, 16 * columns], &Device::flex());
+        let blank = Tensor::zeros([6, 3, 16 * rows, 16 * columns], &device());
         let tokens = generator.forward(blank, &crops);
         close(&format!("{image}.after"), tokens, &read("after_patch_generator"), 1e-5);
     }
@@ -536,7 +538,7 @@ fn spectral_weights_are_folded() {
         table_side: 4,
     };
     let options = LoadOptions { dropped: vec!["{..}".to_owned()], ..LoadOptions::default() };
-    let device = Device::flex();
+    let device = device();
     let (backbone, _) = load(config.init(&device), &file, &backbone_map(), &options).unwrap();
     let mut pixels = expected.read_f32("image").unwrap();
     for (i, value) in pixels.iter_mut().enumerate() {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use hearth_backbones::layers::Activation;
 use hearth_clip::{
     layouts,
@@ -24,7 +24,7 @@ use hearth_engine::classification::Tally;
 use hearth_weights::{KeyMap, WeightsFile, load};
 use serde_json::Value;
 
-use super::goldens::classic;
+use super::{device::device, goldens::classic};
 
 const SIDE: usize = 32;
 const CONTEXT: usize = 16;
@@ -39,7 +39,7 @@ fn model() -> Clip {
     let layouts = layouts::all();
     let map = KeyMap::recognise(&layouts, &weights).unwrap();
     let config = classic(24, 1e-5, Activation::QuickGelu);
-    load(config.init(&Device::flex()), &weights, map, &Default::default()).unwrap().0
+    load(config.init(&device()), &weights, map, &Default::default()).unwrap().0
 }
 
 /// The fixture's ids: a number for each word.
@@ -60,7 +60,7 @@ fn classes_of(model: &Clip, prompts: &Prompts, batch: usize) -> Vec<f32> {
     let embed = |texts: &[String]| {
         let ids: Vec<i32> = texts.iter().flat_map(|text| tokenize(text)).collect();
         let ids = TensorData::new(ids, [texts.len(), CONTEXT]);
-        let ids = Tensor::<2, Int>::from_data(ids, &Device::flex());
+        let ids = Tensor::<2, Int>::from_data(ids, &device());
         Ok::<_, Infallible>(model.embed_texts(ids, false).into_data().try_to_vec().unwrap())
     };
     class_embeddings(prompts, batch, embed).unwrap()
@@ -72,7 +72,7 @@ fn cosines_of(model: &Clip, classifier: &Classifier, data: &ByClass) -> Vec<f32>
     let read = |path: &Path| recipe.apply(&read_picture(path, &Limits::default()).unwrap());
     let pixels: Vec<f32> = data.pictures.iter().flat_map(|picture| read(&picture.image)).collect();
     let pixels = TensorData::new(pixels, [data.pictures.len(), 3, SIDE, SIDE]);
-    let pixels = Tensor::<4>::from_data(pixels, &Device::flex());
+    let pixels = Tensor::<4>::from_data(pixels, &device());
     classifier.cosines(model.embed_images(pixels, false))
 }
 
@@ -110,7 +110,7 @@ fn equals_open_clip() {
 
     let num_classes = prompts.names.len();
     let classes = classes_of(&model, &prompts, 32);
-    let classifier = Classifier::new(classes, num_classes, &Device::flex());
+    let classifier = Classifier::new(classes, num_classes, &device());
     let cosines = cosines_of(&model, &classifier, &data);
     let logits: Vec<f32> = cosines.iter().map(|cosine| 100.0 * cosine).collect();
     let found = difference(&logits, &tensors.read_f32("logits").unwrap());

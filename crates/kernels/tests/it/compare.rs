@@ -11,6 +11,15 @@ pub(super) fn cpu() -> Device {
     Device::flex()
 }
 
+/// The graphics processor that this build is for.
+#[cfg(feature = "gpu")]
+pub(super) fn gpu() -> Device {
+    #[cfg(feature = "cuda")]
+    return Device::cuda(0);
+    #[cfg(not(feature = "cuda"))]
+    Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)
+}
+
 /// Numbers without pattern in (-`width`, `width`), the same on every machine.
 pub(super) fn numbers(count: usize, width: f32, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9) | 1;

@@ -5,7 +5,7 @@ use hearth_kernels::{Adam, Slot, adam, average, sum_of_squares};
 
 use super::compare::{assert_close, cpu, numbers, scattered, tensor, wide};
 
-const ADAM: Adam = Adam {
+pub(super) const ADAM: Adam = Adam {
     rate: 0.01,
     weight_decay: 0.1,
     betas: [0.9, 0.95],

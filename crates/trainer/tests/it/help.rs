@@ -22,7 +22,7 @@ fn the_program() {
 
     Options:
       -e, --experiment_spec_file <SPEC>  The spec: a YAML file with the keys of TAO [alias: --spec]
-          --device <DEVICE>              Where to compute [default: cpu]
+          --device <DEVICE>              Where to compute: `cpu`, `cuda:0` or `wgpu` [default: auto]
       -q, --quiet                        Say only what needs attention
           --log-level <LEVEL>            How much to say; otherwise TAO_LOGGING_LEVEL decides, otherwise
                                          `info` [possible values: error, warning, info, debug]

@@ -44,23 +44,23 @@ fn fail_on(cores: usize, folder: &Path, code: i32, arguments: &[&str]) -> String
 }
 
 /// All values of a file of tensors, by name.
-fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
+pub(crate) fn tensors(path: &Path) -> Vec<(String, Vec<f32>)> {
     let file = WeightsFile::open(path).unwrap();
     file.names().map(|name| (name.to_owned(), file.read_f32(name).unwrap())).collect()
 }
 
-fn norm(values: impl Iterator<Item = f32>) -> f32 {
+pub(crate) fn norm(values: impl Iterator<Item = f32>) -> f32 {
     values.map(|value| value * value).sum::<f32>().sqrt()
 }
 
-fn train_loss(results: &Path) -> f64 {
+pub(crate) fn train_loss(results: &Path) -> f64 {
     let status = fs::read_to_string(results.join("status.json")).unwrap();
     let line = status.lines().rfind(|line| line.contains("train_loss")).unwrap();
     let line: serde_json::Value = serde_json::from_str(line).unwrap();
     line["kpi"]["train_loss"].as_f64().unwrap()
 }
 
-const STATE: &str = "train/model_epoch_000_step_00001.state";
+pub(crate) const STATE: &str = "train/model_epoch_000_step_00001.state";
 
 /// The first moments of the optimizer after one step are its gradients times a constant.
 #[test]

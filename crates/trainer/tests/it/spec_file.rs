@@ -79,6 +79,8 @@ fn a_device_of_another_build() {
     ----- stdout -----
     ----- stderr -----
     error: device `cuda`: not in this build, which runs on `cpu`
+
+    hint: `cargo build --release -p trainer --features cuda` makes one with it
     Execution status: FAIL
     ");
     assert!(!folder.path().join("out").exists());
