@@ -97,7 +97,7 @@ fn composed_backward<B: Backend>(
     function: Activation,
 ) -> FloatTensor<B> {
     let Some(argument) = function.sigmoid_argument() else {
-        return B::gelu_backward(x, grad);
+        return composed_gelu_backward::<B>(x, grad);
     };
     // s (1 + x (1 - s) z'), with z the argument of the sigmoid s
     let gate = gate::<B>(x.clone(), argument);
@@ -105,6 +105,16 @@ fn composed_backward<B: Backend>(
     let rest = B::float_add_scalar(B::float_neg(gate.clone()), 1.0.into());
     let inner = B::float_add_scalar(B::float_mul(slope, rest), 1.0.into());
     B::float_mul(B::float_mul(gate, inner), grad)
+}
+
+/// The framework's own differentiates the approximation by tanh on some devices.
+fn composed_gelu_backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let times = |x, factor: f64| B::float_mul_scalar(x, factor.into());
+    let erf = B::float_erf(times(x.clone(), std::f64::consts::FRAC_1_SQRT_2));
+    let normal = B::float_add_scalar(times(erf, 0.5), 0.5.into());
+    let power = B::float_exp(times(B::float_mul(x.clone(), x.clone()), -0.5));
+    let density = times(power, (std::f64::consts::TAU).sqrt().recip());
+    B::float_mul(grad, B::float_add(normal, B::float_mul(x, density)))
 }
 
 /// The sigmoid of the argument at `x`.

@@ -121,8 +121,11 @@ fn future<B: Backend>(scores: &FloatTensor<B>) -> BoolTensor<B> {
     let shape = scores.shape();
     let [_, _, queries, keys]: [usize; 4] = shape.dims();
     let values: Vec<bool> = (0..queries).flat_map(|q| (0..keys).map(move |k| k > q)).collect();
-    let data = TensorData::new(values, [1, 1, queries, keys]);
-    B::bool_expand(B::bool_from_data(data, &scores.device()), shape)
+    let device = scores.device();
+    // Devices store truth in their own ways and take it in no other.
+    let stored = get_or_init_device_settings::<B>(&device).bool_dtype;
+    let data = TensorData::new(values, [1, 1, queries, keys]).convert_dtype(stored.into());
+    B::bool_expand(B::bool_from_data(data, &device), shape)
 }
 
 /// Sums of `x` [B, A, Q, K] over what a tensor of `shape` was repeated along.

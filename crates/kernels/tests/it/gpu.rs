@@ -19,7 +19,7 @@ struct Case {
     compute: fn(&[Tensor<1>]) -> Tensor<1>,
 }
 
-const CASES: &[Case] = &[
+const ACTIVATIONS: &[Case] = &[
     Case { name: "gelu", inputs: &[105], compute: |x| activate(x[0].clone(), Activation::Gelu) },
     Case {
         name: "gelu by tanh",
@@ -32,6 +32,9 @@ const CASES: &[Case] = &[
         compute: |x| activate(x[0].clone(), Activation::QuickGelu),
     },
     Case { name: "silu", inputs: &[105], compute: |x| activate(x[0].clone(), Activation::Silu) },
+];
+
+const NORMS: &[Case] = &[
     Case {
         name: "layer norm",
         inputs: &[2 * 5 * 33, 33, 33],
@@ -58,6 +61,9 @@ const CASES: &[Case] = &[
         inputs: &[7 * 19],
         compute: |x| log_softmax(x[0].clone().reshape([7, 19])).flatten(0, 1),
     },
+];
+
+const PRODUCTS: &[Case] = &[
     Case {
         name: "linear",
         inputs: &[2 * 5 * 12, 12 * 7, 7],
@@ -84,6 +90,9 @@ const CASES: &[Case] = &[
             depthwise_conv(maps, weight, x[2].clone()).flatten(0, 3)
         },
     },
+];
+
+const ATTENTION: &[Case] = &[
     Case {
         name: "attention with a bias",
         inputs: &[2 * 3 * 5 * 8, 2 * 3 * 7 * 8, 2 * 3 * 7 * 8, 3 * 5 * 7],
@@ -102,17 +111,18 @@ const CASES: &[Case] = &[
             self_attention(qkv, 2, View { causal: true, ..View::default() }).flatten(0, 2)
         },
     },
-    Case {
-        name: "deformable sampling",
-        inputs: &[2 * 24 * 2 * 4, 2 * 5 * 2 * 2 * 3 * 2, 2 * 5 * 2 * 2 * 3],
-        compute: |x| {
-            let values = x[0].clone().reshape([2, 24, 2, 4]);
-            let places = x[1].clone().reshape([2, 5, 2, 2, 3, 2]) * 0.4 + 0.5;
-            let weights = x[2].clone().reshape([2, 5, 2, 2, 3]);
-            deformable_sampling(values, &[[4, 4], [2, 4]], places, weights).flatten(0, 2)
-        },
-    },
 ];
+
+const SAMPLING: &[Case] = &[Case {
+    name: "deformable sampling",
+    inputs: &[2 * 24 * 2 * 4, 2 * 5 * 2 * 2 * 3 * 2, 2 * 5 * 2 * 2 * 3],
+    compute: |x| {
+        let values = x[0].clone().reshape([2, 24, 2, 4]);
+        let places = x[1].clone().reshape([2, 5, 2, 2, 3, 2]) * 0.4 + 0.5;
+        let weights = x[2].clone().reshape([2, 5, 2, 2, 3]);
+        deformable_sampling(values, &[[4, 4], [2, 4]], places, weights).flatten(0, 2)
+    },
+}];
 
 /// The value of a case and the gradients of its inputs, on `device`.
 fn results(case: &Case, device: &Device) -> Vec<Vec<f32>> {
@@ -130,14 +140,39 @@ fn results(case: &Case, device: &Device) -> Vec<Vec<f32>> {
     all.map(|tensor| tensor.into_data().iter::<f32>().collect()).collect()
 }
 
-#[test]
-fn values_and_gradients_are_those_of_the_cpu() {
-    for case in CASES {
+/// On both devices the same.
+fn check(cases: &[Case]) {
+    for case in cases {
         let pairs = results(case, &gpu()).into_iter().zip(results(case, &Device::flex()));
         for (of, (found, expected)) in pairs.enumerate() {
             assert_near(&found, &expected, &format!("{}, result {of}", case.name));
         }
     }
+}
+
+#[test]
+fn activations() {
+    check(ACTIVATIONS);
+}
+
+#[test]
+fn norms() {
+    check(NORMS);
+}
+
+#[test]
+fn products() {
+    check(PRODUCTS);
+}
+
+#[test]
+fn attention_of_both_kinds() {
+    check(ATTENTION);
+}
+
+#[test]
+fn sampling() {
+    check(SAMPLING);
 }
 
 #[test]
