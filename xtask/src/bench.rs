@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: Hearth and PyTorch on the same machine in turns, written to benches/RESULTS.md.
 //!
 //! A contest has commands of both sides that measure the same cases. Each prints lines
-//! `{"case": .., "median_ms": .., "min_ms": .., "peak_bytes": ..}`; `trainer clip benchmark --json` prints
+//! `{"case": .., "median_ms": .., "min_ms": ..}`, with `"peak_bytes"` where it measures no other; `trainer clip benchmark --json` prints
 //! one object whose entries `training_step` and `forward` hold these numbers. The sides take turns, and the one that
 //! begins changes from round to round, so that a machine that grows warm or busy favours none.
 

@@ -9,13 +9,12 @@
 
 use std::{
     cell::RefCell,
-    fs,
     time::{Duration, Instant},
 };
 
 use burn::{
     module::{Module, ModuleMapper, Param},
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{Device, Distribution, Int, Tensor, TensorData},
 };
 use hearth_backbones::{
     layers::BlockConfig,
@@ -35,16 +34,9 @@ const LEAST: (Duration, usize) = (Duration::from_secs(1), 5);
 /// One forward pass, and if it is asked for the backward pass too.
 type Run = Box<dyn Fn(bool)>;
 
-/// Numbers without pattern in (-1, 1).
+/// Numbers without pattern in [-1, 1).
 fn numbers<const D: usize>(sides: [usize; D]) -> Tensor<D> {
-    let mut state = 1u32;
-    let values = (0..sides.iter().product()).map(|_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as f32 / u32::MAX as f32 * 2.0 - 1.0
-    });
-    Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), sides), &Device::flex())
+    Tensor::random(sides, Distribution::Uniform(-1.0, 1.0), &Device::flex())
 }
 
 /// Parameters of a layer, on both sides of the line between training and not.
@@ -291,18 +283,7 @@ fn number(value: &Value) -> usize {
     value.as_u64().expect("a number") as usize
 }
 
-/// A line of /proc/self/status in bytes; 0 where there is none.
-fn status(name: &str) -> u64 {
-    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
 fn measure(name: &str, run: &Run, backward: bool) {
-    // The peak so far is forgotten; where that is not allowed it stays.
-    drop(fs::write("/proc/self/clear_refs", "5"));
-    let start_bytes = status("VmRSS");
     let (mut times, start) = (Vec::new(), Instant::now());
     run(backward);
     run(backward);
@@ -316,7 +297,6 @@ fn measure(name: &str, run: &Run, backward: bool) {
         "case": name,
         "median_ms": times[times.len() / 2],
         "min_ms": times[0],
-        "peak_bytes": status("VmHWM").saturating_sub(start_bytes),
     });
     println!("{line}");
 }

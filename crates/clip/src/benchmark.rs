@@ -30,7 +30,7 @@ use crate::{
     source::training_data,
     spec::{Action, ClipSpec, Precision, TrainSource},
     summary::grouped,
-    task::{ContrastiveTask, logit_scale_ceiling},
+    task::ContrastiveTask,
     train,
 };
 use arithmetic::Arithmetic;
@@ -141,14 +141,12 @@ impl Bench<'_> {
         let Bench { spec, setup, peft, run, .. } = self;
         let seed = train::seed(spec, run);
         let key = Key::new(seed);
-        let initial = if spec.regularization.enabled && peft.trains_a_tower() {
-            Some(Initial::of(setup, None, seed)?)
-        } else {
-            None
+        let initial = match train::preserves(spec, peft) {
+            true => Some(Initial::of(setup, None, seed)?),
+            false => None,
         };
-        let model = train::calibrate(train::model(setup, peft, &key, None, run)?, spec);
-        setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
-        let task = train::task(spec, setup, train::extra(spec, peft, initial, &model, &key)?, run);
+        let beginning = train::Beginning { key: &key, initial, resumed: None };
+        let (model, task) = train::begin(spec, setup, peft, beginning, run)?;
         let state = start(spec, &task, model, &Checkpoints::nowhere(), None, run)?;
         Ok((task, state))
     }

@@ -44,23 +44,20 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
     let seed = seed(&spec, run);
     let key = Key::new(seed);
-    let initial = if spec.regularization.enabled && peft.trains_a_tower() {
-        let reread = resumed.as_ref().map(|_| Setup::new(document, &spec, pretrained, run));
-        Some(Initial::of(&setup, reread.transpose()?, seed)?)
-    } else {
-        None
+    let initial = match preserves(&spec, &peft) {
+        true => {
+            let reread = resumed.as_ref().map(|_| Setup::new(document, &spec, pretrained, run));
+            Some(Initial::of(&setup, reread.transpose()?, seed)?)
+        }
+        false => None,
     };
     let mut fingerprint = fingerprint(&spec, &data, &peft, seed);
     fingerprint.extend(initial.as_ref().map(Initial::identity));
     if let Some(checkpoint) = &resumed {
         check_run(checkpoint, &fingerprint)?;
     }
-    let mut model = model(&setup, &peft, &key, resumed.as_deref(), run)?;
-    if resumed.is_none() {
-        model = calibrate(model, &spec);
-        setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
-    }
-    let task = task(&spec, &setup, extra(&spec, &peft, initial, &model, &key)?, run);
+    let beginning = Beginning { key: &key, initial, resumed: resumed.as_deref() };
+    let (model, task) = begin(&spec, &mut setup, &peft, beginning, run)?;
     let plan = plan(document, &spec, &data, key)?;
     let kept = Kept {
         layout: layouts::public(&setup.recipe),
@@ -114,8 +111,39 @@ pub(crate) fn seed(spec: &ClipSpec, run: &Run) -> u64 {
     })
 }
 
+/// Whether the loss holds the model to what it was before.
+pub(crate) fn preserves(spec: &ClipSpec, peft: &Peft) -> bool {
+    spec.regularization.enabled && peft.trains_a_tower()
+}
+
+/// What a training starts from.
+pub(crate) struct Beginning<'a> {
+    pub(crate) key: &'a Key,
+    /// What the model was before any training, where the loss needs it.
+    pub(crate) initial: Option<Initial>,
+    /// The checkpoint that it goes on from.
+    pub(crate) resumed: Option<&'a Path>,
+}
+
+/// The model, and the training as the loop sees it.
+pub(crate) fn begin(
+    spec: &ClipSpec,
+    setup: &mut Setup,
+    peft: &Peft,
+    Beginning { key, initial, resumed }: Beginning<'_>,
+    run: &Run,
+) -> Result<(Clip, ContrastiveTask), ClipError> {
+    let mut model = model(setup, peft, key, resumed, run)?;
+    if resumed.is_none() {
+        model = calibrate(model, spec);
+        setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
+    }
+    let task = task(spec, setup, extra(spec, peft, initial, &model, key)?, run);
+    Ok((model, task))
+}
+
 /// The calibration that the spec writes; a value of the weights stays where it writes none.
-pub(crate) fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
+fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
     map_values(model, |parameter| {
         let written = match parameter.name.as_str() {
             "logit_scale" => spec.model.init_logit_scale,
@@ -127,7 +155,7 @@ pub(crate) fn calibrate(model: Clip, spec: &ClipSpec) -> Clip {
 }
 
 /// The model to go on with: weights, adapters, and what of it is trained.
-pub(crate) fn model(
+fn model(
     setup: &Setup,
     peft: &Peft,
     key: &Key,
@@ -147,7 +175,7 @@ pub(crate) fn model(
 }
 
 /// The training as the loop sees it.
-pub(crate) fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
+fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
     ContrastiveTask {
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
@@ -162,7 +190,7 @@ pub(crate) fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> C
 
 /// What the spec adds to the contrastive loss. `model` has not been trained, or `initial` knows what
 /// it was before.
-pub(crate) fn extra(
+fn extra(
     spec: &ClipSpec,
     peft: &Peft,
     initial: Option<Initial>,

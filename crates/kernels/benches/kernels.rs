@@ -5,7 +5,7 @@
 //! `cargo xtask bench --only kernels` compares them with PyTorch.
 #![recursion_limit = "256"]
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Tensor};
 use hearth_kernels::{
     Activation, View, activate, backward_with, layer_norm, linear, log_softmax, self_attention,
     softmax,
@@ -72,17 +72,9 @@ fn activation(function: Activation) -> Operation {
     Box::new(move |x| activate(x, function))
 }
 
-/// Numbers without pattern in (-1, 1).
+/// Numbers without pattern in [-1, 1).
 fn numbers<const D: usize>(sides: [usize; D]) -> Tensor<D> {
-    let mut state = 1u32;
-    let values = (0..sides.iter().product()).map(|_| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state as f32 / u32::MAX as f32 * 2.0 - 1.0
-    });
-    let values: Vec<f32> = values.collect();
-    Tensor::from_data(TensorData::new(values, sides), &Device::flex())
+    Tensor::random(sides, Distribution::Uniform(-1.0, 1.0), &Device::flex())
 }
 
 /// A parameter.

@@ -15,13 +15,14 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind, unary},
+    ops::{Backward, Ops, unary},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
 use crate::{
     capture,
     cpu::{self, math},
+    graph::tracked,
 };
 
 /// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
@@ -195,16 +196,10 @@ impl<C: RouterChannel> Activations for BackendRouter<C> {
 
 impl<B: Activations, C: CheckpointStrategy> Activations for Autodiff<B, C> {
     fn activate(x: FloatTensor<Self>, function: Activation) -> FloatTensor<Self> {
-        let prepared = Activate.prepare::<C>([x.node()]).compute_bound().stateful();
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let x = x.into_primitive();
-                prepared.finish((x.clone(), function), B::activate(x, function))
-            }
-            OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::activate(x.into_primitive(), function))
-            }
-        }
+        let nodes = [x.node()];
+        let x = x.into_primitive();
+        let state = (x.clone(), function);
+        tracked::<C, B, _, _>(Activate, nodes, state, B::activate(x, function))
     }
 }
 

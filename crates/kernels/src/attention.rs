@@ -19,13 +19,13 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
 use crate::{
     capture,
-    graph::{Maybe, register},
+    graph::{Maybe, parents, register, tracked},
 };
 
 /// What queries see of the keys, and how strongly before they look; by default everything alike.
@@ -137,9 +137,7 @@ pub(crate) trait Attention: Backend {
         grad: FloatTensor<Self>,
         pass: Pass,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let Pass { causal, of_bias } = pass;
-        let ([q, k, v], bias) =
-            composed::backward::<Self>([q, k, v], (bias, causal), grad, of_bias);
+        let ([q, k, v], bias) = composed::backward::<Self>([q, k, v], bias, grad, pass);
         (q, k, v, bias)
     }
 
@@ -151,24 +149,23 @@ pub(crate) trait Attention: Backend {
         causal: bool,
     ) -> FloatTensor<Self> {
         composed::join::<Self>(composed::forward::<Self>(
-            composed::split::<Self>(qkv, heads),
+            composed::heads_of::<Self, 3>(qkv, heads),
             bias,
             causal,
         ))
     }
 
-    /// Gradients of qkv and, if `of_bias`, the bias for the gradient `grad` of the result.
+    /// Gradients of qkv and, if it is asked for, the bias for the gradient `grad` of the result.
     fn attend_to_itself_backward(
         qkv: FloatTensor<Self>,
         #[extension_type] bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
-        causal: bool,
-        of_bias: bool,
+        pass: Pass,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let inputs = composed::split::<Self>(qkv, heads);
+        let inputs = composed::heads_of::<Self, 3>(qkv, heads);
         let [grad] = composed::heads_of::<Self, 1>(grad, heads);
-        let (grads, bias) = composed::backward::<Self>(inputs, (bias, causal), grad, of_bias);
+        let (grads, bias) = composed::backward::<Self>(inputs, bias, grad, pass);
         (Self::float_cat(grads.map(composed::join::<Self>).into(), 2), bias)
     }
 }
@@ -194,8 +191,7 @@ impl Attention for Flex {
         grad: FloatTensor<Self>,
         pass: Pass,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        let Pass { causal, of_bias } = pass;
-        let ([q, k, v], bias) = cpu::attend_backward([q, k, v], (bias, causal), grad, of_bias);
+        let ([q, k, v], bias) = cpu::attend_backward([q, k, v], bias, grad, pass);
         (q, k, v, bias)
     }
 
@@ -213,10 +209,9 @@ impl Attention for Flex {
         bias: Maybe<Self>,
         grad: FloatTensor<Self>,
         heads: usize,
-        causal: bool,
-        of_bias: bool,
+        pass: Pass,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        cpu::attend_to_itself_backward(qkv, (bias, causal), grad, heads, of_bias)
+        cpu::attend_to_itself_backward(qkv, bias, grad, heads, pass)
     }
 }
 
@@ -264,10 +259,7 @@ impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         let inputs = [q.clone(), k.clone(), v.clone()];
         let state = Attended { inputs, bias: bias.clone(), causal };
         let out = B::attend(q, k, v, bias, causal);
-        match Attend.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(state, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        tracked::<C, B, _, _>(Attend, nodes, state, out)
     }
 
     fn attend_to_itself(
@@ -280,10 +272,7 @@ impl<B: Attention, C: CheckpointStrategy> Attention for Autodiff<B, C> {
         let (qkv, bias) = (qkv.into_primitive(), bias.into_inner());
         let state = Attended { inputs: [qkv.clone()], bias: bias.clone(), causal };
         let out = B::attend_to_itself(qkv, bias, heads, causal);
-        match (AttendToItself { heads }).prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(state, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        tracked::<C, B, _, _>(AttendToItself { heads }, nodes, state, out)
     }
 }
 
@@ -307,10 +296,9 @@ impl<B: Attention> Backward<B, 4> for Attend {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let ([of_q, of_k, of_v, of_bias], grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let Attended { inputs: [q, k, v], bias, causal } = ops.state;
-        let [of_q, of_k, of_v, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         let of_bias = of_bias.filter(|_| bias.is_some());
-        let grad = grads.consume::<B>(&ops.node);
         let pass = Pass { causal, of_bias: of_bias.is_some() };
         let (q, k, v, bias) = B::attend_backward(q, k, v, bias, grad, pass);
         register::<B>(grads, [(of_q, Some(q)), (of_k, Some(k)), (of_v, Some(v)), (of_bias, bias)]);
@@ -331,12 +319,11 @@ impl<B: Attention> Backward<B, 2> for AttendToItself {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let ([of_qkv, of_bias], grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let Attended { inputs: [qkv], bias, causal } = ops.state;
-        let [of_qkv, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         let of_bias = of_bias.filter(|_| bias.is_some());
-        let grad = grads.consume::<B>(&ops.node);
-        let (qkv, bias) =
-            B::attend_to_itself_backward(qkv, bias, grad, self.heads, causal, of_bias.is_some());
+        let pass = Pass { causal, of_bias: of_bias.is_some() };
+        let (qkv, bias) = B::attend_to_itself_backward(qkv, bias, grad, self.heads, pass);
         register::<B>(grads, [(of_qkv, Some(qkv)), (of_bias, bias)]);
     }
 }

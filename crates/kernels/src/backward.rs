@@ -9,8 +9,10 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients as GraphGradients,
-    ops::{Backward, Ops, OpsKind, unary},
+    ops::{Backward, Ops, unary},
 };
+
+use crate::graph::tracked;
 
 /// Gradients of everything that `y` was computed from, where that of `y` itself is `grad`.
 pub fn backward_with<const D: usize>(y: Tensor<D>, grad: Tensor<D>) -> Gradients {
@@ -35,12 +37,9 @@ impl Ends for Flex {}
 
 impl<B: Ends, C: CheckpointStrategy> Ends for Autodiff<B, C> {
     fn end(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let node = y.node();
+        let nodes = [y.node()];
         let (y, grad) = (y.into_primitive(), grad.into_primitive());
-        match End.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(grad.clone(), B::end(y, grad)),
-            OpsKind::UnTracked(prepared) => prepared.finish(B::end(y, grad)),
-        }
+        tracked::<C, B, _, _>(End, nodes, grad.clone(), B::end(y, grad))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod math;
 pub(crate) mod matrix;
+pub(crate) mod reduce;
 
 use std::mem::MaybeUninit;
 
@@ -165,94 +166,14 @@ pub(crate) fn added(parts: Vec<Vec<f32>>, len: usize) -> Vec<f32> {
     total
 }
 
-/// Numbers that one vector holds.
-const LANES: usize = 16;
-/// Vectors that a sum keeps in registers: enough to hide how long an addition takes. With an even
-/// number the compiler mixes the vectors with each other.
-const VECTORS: usize = 3;
-
-/// A function that joins `f` of the elements of slices of one length, taken together, in an order that
-/// depends on the length alone. Slices have names, since vectors of arrays of numbers are not made.
-macro_rules! folded {
-    ($(#[$doc:meta])* $name:ident($($slice:ident: $number:ty),+)) => {
-        $(#[$doc])*
-        #[inline(always)]
-        fn $name(
-            $($slice: &[f32],)+
-            start: f32,
-            f: impl Fn($($number),+) -> f32,
-            join: impl Fn(f32, f32) -> f32,
-        ) -> f32 {
-            let len = [$($slice.len()),+][0];
-            $(let $slice = &$slice[..len];)+
-            let mut lanes = [[start; LANES]; VECTORS];
-            let whole = len - len % (LANES * VECTORS);
-            for at in (0..whole).step_by(LANES * VECTORS) {
-                for (vector, lanes) in lanes.iter_mut().enumerate() {
-                    $(let $slice = vector_at($slice, at + vector * LANES);)+
-                    for l in 0..LANES {
-                        lanes[l] = join(lanes[l], f($($slice[l]),+));
-                    }
-                }
-            }
-            let [mut lanes, others @ ..] = lanes;
-            for other in others {
-                lanes.iter_mut().zip(other).for_each(|(lane, other)| *lane = join(*lane, other));
-            }
-            let vectors = len - len % LANES;
-            for at in (whole..vectors).step_by(LANES) {
-                $(let $slice = vector_at($slice, at);)+
-                for l in 0..LANES {
-                    lanes[l] = join(lanes[l], f($($slice[l]),+));
-                }
-            }
-            let mut half = LANES / 2;
-            while half > 0 {
-                for l in 0..half {
-                    lanes[l] = join(lanes[l], lanes[l + half]);
-                }
-                half /= 2;
-            }
-            (vectors..len).fold(lanes[0], |all, i| join(all, f($($slice[i]),+)))
-        }
-    };
+/// Numbers in the rows of `width` that make a piece of work.
+pub(crate) fn rows_of_a_piece(width: usize) -> usize {
+    PIECE.div_ceil(width.max(1)) * width.max(1)
 }
 
-folded!(
-    /// Of one slice.
-    fold1(x: f32)
-);
-folded!(
-    /// Of two.
-    fold2(x: f32, y: f32)
-);
-
-#[inline(always)]
-fn vector_at(values: &[f32], at: usize) -> &[f32; LANES] {
-    values[at..].first_chunk().expect("a whole vector")
-}
-
-/// The greatest element, or minus infinity; not a number where it meets one is left to the caller.
-#[inline(always)]
-pub(crate) fn greatest(values: &[f32]) -> f32 {
-    fold1(values, f32::NEG_INFINITY, |value| value, |a, b| if b > a { b } else { a })
-}
-
-/// Sum of `f` of every element.
-#[inline(always)]
-pub(crate) fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
-    fold1(x, 0.0, f, |a, b| a + b)
-}
-
-/// Sum of the products of two slices of one length.
-#[inline(always)]
-pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    fold2(x, y, 0.0, |x, y| x * y, |a, b| a + b)
-}
-
-/// How many rows of `width` numbers make a piece of work.
-pub(crate) fn rows_per_piece(width: usize) -> usize {
-    PIECE.div_ceil(width.max(1))
+/// The last side of `x`.
+pub(crate) fn last_side(x: &FlexTensor) -> usize {
+    x.layout().shape().as_slice().last().copied().unwrap_or(1)
 }
 
 /// Runs `work` compiled for the widest vectors of this processor.

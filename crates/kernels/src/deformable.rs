@@ -19,11 +19,14 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
-use crate::{capture, graph::register};
+use crate::{
+    capture,
+    graph::{parents, register, tracked},
+};
 
 /// Sums of what the queries read, each reading times its weight.
 ///
@@ -139,10 +142,7 @@ impl<B: Deformable, C: CheckpointStrategy> Deformable for Autodiff<B, C> {
         let inputs = [values, places, weights].map(|input| input.into_primitive());
         let [values, places, weights] = inputs.clone();
         let out = B::sample(values, places, weights, maps.clone());
-        match (Sample { maps }).prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(inputs, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        tracked::<C, B, _, _>(Sample { maps }, nodes, inputs, out)
     }
 }
 
@@ -160,9 +160,8 @@ impl<B: Deformable> Backward<B, 3> for Sample {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let (parents, grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let [values, places, weights] = ops.state;
-        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let grad = grads.consume::<B>(&ops.node);
         let of_inputs = B::sample_backward(values, places, weights, grad, self.maps);
         register::<B>(grads, parents.into_iter().zip(<[_; 3]>::from(of_inputs).map(Some)));
     }

@@ -17,11 +17,16 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
-use crate::{capture, cpu::in_f32, graph::register, linear::Linear};
+use crate::{
+    capture,
+    cpu::in_f32,
+    graph::{parents, register, tracked},
+    linear::Linear,
+};
 
 /// Every channel of `x` [B, H, W, C] with its own kernel of `weight` [C, 1, K, K], plus `bias` [C].
 /// Returns [B, H, W, C].
@@ -168,12 +173,9 @@ impl<B: Depthwise, C: CheckpointStrategy> Depthwise for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
         let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
-        match Convolve.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                prepared.finish((x.clone(), weight.clone()), B::convolve_depthwise(x, weight, bias))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::convolve_depthwise(x, weight, bias)),
-        }
+        let state = (x.clone(), weight.clone());
+        let out = B::convolve_depthwise(x, weight, bias);
+        tracked::<C, B, _, _>(Convolve, nodes, state, out)
     }
 }
 
@@ -189,9 +191,8 @@ impl<B: Depthwise> Backward<B, 3> for Convolve {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let ([of_x, of_weight, of_bias], grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let (x, weight) = ops.state;
-        let [of_x, of_weight, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let grad = grads.consume::<B>(&ops.node);
         let by_x = of_x.map(|_| B::convolve_depthwise_backward_x(weight.clone(), grad.clone()));
         let by_weight =
             of_weight.map(|_| B::convolve_depthwise_backward_weight(x, weight, grad.clone()));

@@ -5,7 +5,10 @@ use burn::{
     tensor::Tensor,
 };
 use burn_autodiff::{
-    NodeId, checkpoint::strategy::CheckpointStrategy, grads::Gradients, ops::NodeGuard,
+    NodeId,
+    checkpoint::strategy::CheckpointStrategy,
+    grads::Gradients,
+    ops::{Backward, NodeGuard, Ops, OpsKind},
 };
 
 /// An input that may be missing: `Option` does not cross the dispatch of extensions.
@@ -52,6 +55,29 @@ impl<B: Backend, C: CheckpointStrategy> Maybe<Autodiff<B, C>> {
             Maybe::Some(tensor) => Maybe::Some(tensor.into_primitive()),
         }
     }
+}
+
+/// Ends an operation with the result `out`: `state` is kept for its backward pass where there will be one.
+pub(crate) fn tracked<C, B, O, const N: usize>(
+    operation: O,
+    nodes: [NodeGuard; N],
+    state: O::State,
+    out: FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>>
+where
+    C: CheckpointStrategy,
+    B: Backend,
+    O: Backward<B, N>,
+{
+    match operation.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(state, out),
+        OpsKind::UnTracked(prepared) => prepared.finish(out),
+    }
+}
+
+/// The inputs of an operation that ask for a gradient.
+pub(crate) fn parents<S, const N: usize>(ops: &Ops<S, N>) -> [Option<NodeId>; N] {
+    ops.parents.each_ref().map(|parent| parent.as_ref().map(|parent| parent.id))
 }
 
 /// Hands every tracked parent its gradient.

@@ -11,13 +11,13 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_router::{BackendRouter, RouterChannel};
 
 use crate::{
     activation::{Activation, Activations},
-    graph::{Maybe, register},
+    graph::{Maybe, parents, register, tracked},
     linear::{self, Linear},
     norm::{self, Norms},
 };
@@ -91,10 +91,7 @@ impl<B: Lean, C: CheckpointStrategy> Lean for Autodiff<B, C> {
         let operation = Activated { function, with_bias: bias.is_some() };
         let (x, weight) = (x.into_primitive(), weight.into_primitive());
         let out = B::project_activated(x.clone(), weight.clone(), bias.into_inner(), function);
-        match operation.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish((x, weight), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        tracked::<C, B, _, _>(operation, nodes, (x, weight), out)
     }
 
     fn project_normalized(
@@ -110,10 +107,7 @@ impl<B: Lean, C: CheckpointStrategy> Lean for Autodiff<B, C> {
         let kept = [x, gamma, beta, weight].map(|tensor| tensor.into_primitive());
         let [x, gamma, beta, weight] = kept.clone();
         let out = B::project_normalized(x, gamma, beta, weight, bias.into_inner(), epsilon);
-        match operation.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(kept, out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
+        tracked::<C, B, _, _>(operation, nodes, kept, out)
     }
 }
 
@@ -132,10 +126,9 @@ impl<B: Lean> Backward<B, 3> for Activated {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let ([of_x, of_weight, of_bias], grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let (x, weight) = ops.state;
-        let [of_x, of_weight, of_bias] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         let of_bias = of_bias.filter(|_| self.with_bias);
-        let grad = grads.consume::<B>(&ops.node);
         let by_bias = of_bias.map(|_| B::project_backward_bias(grad.clone()));
         let by_weight = of_weight.map(|_| {
             let input = B::activate(x.clone(), self.function);
@@ -164,11 +157,10 @@ impl<B: Lean> Backward<B, 5> for Normalized {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [x, gamma, beta, weight] = ops.state;
-        let [of_x, of_gamma, of_beta, of_weight, of_bias] =
-            ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let of_bias = of_bias.filter(|_| self.with_bias);
+        let [of_x, of_gamma, of_beta, of_weight, of_bias] = parents(&ops);
         let grad = grads.consume::<B>(&ops.node);
+        let [x, gamma, beta, weight] = ops.state;
+        let of_bias = of_bias.filter(|_| self.with_bias);
         let by_bias = of_bias.map(|_| B::project_backward_bias(grad.clone()));
         let by_weight = of_weight.map(|_| {
             let input = B::normalize_rows(x.clone(), gamma.clone(), beta, self.epsilon);

@@ -15,7 +15,7 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_flex::FlexTensor;
 use burn_router::{BackendRouter, RouterChannel};
@@ -27,7 +27,7 @@ use crate::{
         self,
         matrix::{Before, Matrix, Target, multiply},
     },
-    graph::{Maybe, register},
+    graph::{Maybe, parents, register, tracked},
 };
 
 /// `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O]. Panics where they do not fit.
@@ -151,9 +151,7 @@ fn forward(x: &FlexTensor, weight: &FlexTensor, bias: Option<FlexTensor>) -> Fle
 
 /// x^T grad: [I, O]; both contiguous.
 fn weight_gradient(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
-    let last =
-        |tensor: &FlexTensor| tensor.layout().shape().as_slice().last().copied().unwrap_or(1);
-    let (inputs, outputs) = (last(x), last(grad));
+    let (inputs, outputs) = (cpu::last_side(x), cpu::last_side(grad));
     let (x, grad) = (cpu::floats(x), cpu::floats(grad));
     let rows = grad.len() / outputs.max(1);
     let piece = inputs.div_ceil(rayon::current_num_threads()).max(1) * outputs.max(1);
@@ -169,8 +167,8 @@ fn weight_gradient(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
 
 /// Sum over all rows: [O].
 fn bias_gradient(grad: &FlexTensor) -> FlexTensor {
-    let outputs = grad.layout().shape().as_slice().last().copied().unwrap_or(1);
-    let piece = 4 * cpu::rows_per_piece(outputs) * outputs.max(1);
+    let outputs = cpu::last_side(grad);
+    let piece = 4 * cpu::rows_of_a_piece(outputs);
     let sums = cpu::floats(grad).par_chunks(piece).map(|rows| {
         let mut sums = vec![0.0; outputs];
         cpu::with_vectors(
@@ -211,16 +209,11 @@ impl<B: Linear, C: CheckpointStrategy> Linear for Autodiff<B, C> {
         let nodes = [x.node(), weight.node(), bias.node_or(&x)];
         // Each is kept only where the other one is differentiated.
         let keep = [weight.is_tracked(), x.is_tracked()];
-        let with_bias = bias.is_some();
+        let operation = Project { with_bias: bias.is_some() };
         let (x, weight) = (x.into_primitive(), weight.into_primitive());
-        let bias = bias.into_inner();
-        match (Project { with_bias }).prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => {
-                let state = [keep[0].then(|| x.clone()), keep[1].then(|| weight.clone())];
-                prepared.finish(state, B::project(x, weight, bias))
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(B::project(x, weight, bias)),
-        }
+        let state = [keep[0].then(|| x.clone()), keep[1].then(|| weight.clone())];
+        let out = B::project(x, weight, bias.into_inner());
+        tracked::<C, B, _, _>(operation, nodes, state, out)
     }
 }
 
@@ -238,10 +231,8 @@ impl<B: Linear> Backward<B, 3> for Project {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let grad = grads.consume::<B>(&ops.node);
+        let ([of_x, of_weight, of_bias], grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let [x, weight] = ops.state;
-        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        let [of_x, of_weight, of_bias] = parents;
         let of_bias = of_bias.filter(|_| self.with_bias);
         let by_x = of_x.zip(weight).map(|(_, weight)| B::project_backward_x(weight, grad.clone()));
         let by_weight = of_weight.zip(x).map(|(_, x)| B::project_backward_weight(x, grad.clone()));

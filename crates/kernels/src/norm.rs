@@ -17,12 +17,16 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_flex::FlexTensor;
 use burn_router::{BackendRouter, RouterChannel};
 
-use crate::{capture, cpu, graph::register};
+use crate::{
+    capture,
+    cpu::{self, reduce},
+    graph::{parents, register, tracked},
+};
 
 /// Every row of `x` [.., W] at mean 0 and variance 1, times `weight` [W], plus `bias` [W].
 ///
@@ -142,17 +146,18 @@ impl Norms for Flex {
 fn forward(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, epsilon: f32) -> FlexTensor {
     let (values, weight, bias) = (cpu::floats(x), cpu::floats(weight), cpu::floats(bias));
     let width = weight.len();
-    let piece = cpu::rows_per_piece(width) * width.max(1);
+    let piece = cpu::rows_of_a_piece(width);
     let out = cpu::filled(values.len(), piece, |start, out| {
         let rows = values[start..start + out.len()].chunks_exact(width);
+        let mut centered = vec![0.0; width];
         cpu::with_vectors(
             #[inline(always)]
             || {
                 for (x, out) in rows.zip(out.chunks_exact_mut(width)) {
-                    let Row { mean, scale } = Row::of(x, epsilon);
-                    for (((out, &x), &weight), &bias) in out.iter_mut().zip(x).zip(weight).zip(bias)
-                    {
-                        out.write(((x - mean) * scale).mul_add(weight, bias));
+                    let scale = center(x, epsilon, &mut centered);
+                    let inputs = centered.iter().zip(weight).zip(bias);
+                    for (out, ((&centered, &weight), &bias)) in out.iter_mut().zip(inputs) {
+                        out.write((centered * scale).mul_add(weight, bias));
                     }
                 }
             },
@@ -170,19 +175,20 @@ fn backward(
     let (values, weight, grad) = (cpu::floats(x), cpu::floats(weight), cpu::floats(grad));
     let width = weight.len();
     // Larger pieces than elsewhere, since each has sums over its rows of its own.
-    let piece = 4 * cpu::rows_per_piece(width) * width.max(1);
+    let piece = 4 * cpu::rows_of_a_piece(width);
     let (of_x, sums) = cpu::filled_and(values.len(), piece, |start, out| {
         let rows = values[start..start + out.len()].chunks_exact(width);
         let grads = grad[start..start + out.len()].chunks_exact(width);
         // Of weight, then of bias.
         let mut sums = vec![0.0; 2 * width];
-        let mut scratch = [vec![0.0; width], vec![0.0; width]];
+        let (mut centered, mut scaled) = (vec![0.0; width], vec![0.0; width]);
         cpu::with_vectors(
             #[inline(always)]
             || {
                 for ((x, grad), out) in rows.zip(grads).zip(out.chunks_exact_mut(width)) {
-                    let row = Row::of(x, epsilon);
-                    row_backward(row, [x, weight, grad], out, &mut scratch, &mut sums);
+                    let scale = center(x, epsilon, &mut centered);
+                    let normal = (&centered[..], scale);
+                    row_backward(normal, [weight, grad], &mut scaled, out, &mut sums);
                 }
             },
         );
@@ -194,48 +200,38 @@ fn backward(
     [cpu::tensor(of_x, x.layout().shape().clone()), vector(of_weight), vector(of_bias)]
 }
 
-/// A row becomes `(x - mean) * scale`.
-#[derive(Clone, Copy)]
-struct Row {
-    mean: f32,
-    scale: f32,
+/// Writes `x` minus its mean to `centered`. Returns what makes the variance of that 1.
+#[inline(always)]
+fn center(x: &[f32], epsilon: f32, centered: &mut [f32]) -> f32 {
+    let count = x.len() as f32;
+    let mean = reduce::sum(x) / count;
+    centered.iter_mut().zip(x).for_each(|(centered, x)| *centered = x - mean);
+    let variance = reduce::dot(centered, centered) / count;
+    1.0 / (variance + epsilon).sqrt()
 }
 
-impl Row {
-    #[inline(always)]
-    fn of(x: &[f32], epsilon: f32) -> Self {
-        let count = x.len() as f32;
-        let mean = cpu::sum(x, |x| x) / count;
-        let variance = cpu::sum(x, |x| (x - mean) * (x - mean)) / count;
-        Self { mean, scale: 1.0 / (variance + epsilon).sqrt() }
-    }
-}
-
-/// Writes the gradient of one row and adds its part of the gradients of weight and bias to `sums`.
-/// `normal` and `scaled` are memory for a row each.
+/// Writes the gradient of one row, which is `centered` times `scale`, and adds its part of the
+/// gradients of weight and bias to `sums`. `scaled` is memory for a row.
 #[inline(always)]
 fn row_backward(
-    Row { mean, scale }: Row,
-    [x, weight, grad]: [&[f32]; 3],
+    (centered, scale): (&[f32], f32),
+    [weight, grad]: [&[f32]; 2],
+    scaled: &mut [f32],
     out: &mut [MaybeUninit<f32>],
-    [normal, scaled]: &mut [Vec<f32>; 2],
     sums: &mut [f32],
 ) {
-    for (normal, &x) in normal.iter_mut().zip(x) {
-        *normal = (x - mean) * scale;
+    for ((scaled, weight), grad) in scaled.iter_mut().zip(weight).zip(grad) {
+        *scaled = weight * grad;
     }
-    for ((scaled, &grad), &weight) in scaled.iter_mut().zip(grad).zip(weight) {
-        *scaled = grad * weight;
+    let count = grad.len() as f32;
+    let level = reduce::sum(scaled) / count;
+    let slope = reduce::dot(scaled, centered) * scale * scale / count;
+    for ((out, &scaled), &centered) in out.iter_mut().zip(&*scaled).zip(centered) {
+        out.write(scale * (centered.mul_add(-slope, scaled) - level));
     }
-    let count = x.len() as f32;
-    let level = cpu::sum(scaled, |scaled| scaled) / count;
-    let along = cpu::dot(scaled, normal) / count;
-    for ((out, &scaled), &normal) in out.iter_mut().zip(&*scaled).zip(&*normal) {
-        out.write(scale * ((scaled - level) - normal * along));
-    }
-    let (of_weight, of_bias) = sums.split_at_mut(x.len());
-    for ((of_weight, &grad), &normal) in of_weight.iter_mut().zip(grad).zip(&*normal) {
-        *of_weight = grad.mul_add(normal, *of_weight);
+    let (of_weight, of_bias) = sums.split_at_mut(grad.len());
+    for ((of_weight, &grad), &centered) in of_weight.iter_mut().zip(grad).zip(centered) {
+        *of_weight = grad.mul_add(centered * scale, *of_weight);
     }
     of_bias.iter_mut().zip(grad).for_each(|(of_bias, grad)| *of_bias += grad);
 }
@@ -263,17 +259,10 @@ impl<B: Norms, C: CheckpointStrategy> Norms for Autodiff<B, C> {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (x, weight, bias) =
-            (x.into_primitive(), weight.into_primitive(), bias.into_primitive());
-        match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(
-                (x.clone(), weight.clone(), epsilon),
-                B::normalize_rows(x, weight, bias, epsilon),
-            ),
-            OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::normalize_rows(x, weight, bias, epsilon))
-            }
-        }
+        let [x, weight, bias] = [x, weight, bias].map(|tensor| tensor.into_primitive());
+        let state = (x.clone(), weight.clone(), epsilon);
+        let out = B::normalize_rows(x, weight, bias, epsilon);
+        tracked::<C, B, _, _>(LayerNorm, nodes, state, out)
     }
 }
 
@@ -289,11 +278,10 @@ impl<B: Norms> Backward<B, 3> for LayerNorm {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let (parents, grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let (x, weight, epsilon) = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
         let (of_x, of_weight, of_bias) = B::normalize_rows_backward(x, weight, grad, epsilon);
         let of_inputs = [of_x, of_weight, of_bias].map(Some);
-        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
         register::<B>(grads, parents.into_iter().zip(of_inputs));
     }
 }

@@ -17,13 +17,16 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind},
+    ops::{Backward, Ops},
 };
 use burn_flex::FlexTensor;
 use burn_router::{BackendRouter, RouterChannel};
 use rayon::prelude::*;
 
-use crate::{capture, cpu, graph::register};
+use crate::{
+    capture, cpu,
+    graph::{parents, register, tracked},
+};
 
 /// `x` (1 + `gamma` r) + `beta`, where r is the response of a channel of a picture of `x` [B, H, W, C];
 /// `gamma` and `beta` are [C]. `epsilon` is added to the mean over the channels. Panics where they do
@@ -267,7 +270,7 @@ impl Sizes {
     fn of(x: &FlexTensor) -> Self {
         let [batch, height, width, channels]: [usize; 4] = x.layout().shape().dims();
         let picture = height * width * channels;
-        let piece = 4 * cpu::rows_per_piece(channels) * channels.max(1);
+        let piece = 4 * cpu::rows_of_a_piece(channels);
         Self { len: batch * picture, picture, channels, piece }
     }
 
@@ -367,13 +370,9 @@ impl<B: Responses, C: CheckpointStrategy> Responses for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), gamma.node(), beta.node()];
         let [x, gamma, beta] = [x, gamma, beta].map(|tensor| tensor.into_primitive());
-        match (Normalize { epsilon }).prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared
-                .finish((x.clone(), gamma.clone()), B::normalize_response(x, gamma, beta, epsilon)),
-            OpsKind::UnTracked(prepared) => {
-                prepared.finish(B::normalize_response(x, gamma, beta, epsilon))
-            }
-        }
+        let state = (x.clone(), gamma.clone());
+        let out = B::normalize_response(x, gamma, beta, epsilon);
+        tracked::<C, B, _, _>(Normalize { epsilon }, nodes, state, out)
     }
 }
 
@@ -391,10 +390,9 @@ impl<B: Responses> Backward<B, 3> for Normalize {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
+        let (parents, grad) = (parents(&ops), grads.consume::<B>(&ops.node));
         let (x, gamma) = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
         let of_inputs = B::normalize_response_backward(x, gamma, grad, self.epsilon);
-        let parents = ops.parents.map(|parent| parent.map(|parent| parent.id));
         register::<B>(grads, parents.into_iter().zip(<[_; 3]>::from(of_inputs).map(Some)));
     }
 }

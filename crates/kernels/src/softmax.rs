@@ -13,14 +13,15 @@ use burn::{
 use burn_autodiff::{
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
     grads::Gradients,
-    ops::{Backward, Ops, OpsKind, unary},
+    ops::{Backward, Ops, unary},
 };
 use burn_flex::FlexTensor;
 use burn_router::{BackendRouter, RouterChannel};
 
 use crate::{
     capture,
-    cpu::{self, math},
+    cpu::{self, math, reduce},
+    graph::tracked,
 };
 
 /// e^x of every row of `x` [.., W], over its sum.
@@ -112,8 +113,8 @@ impl Softmax for Flex {
 
 fn forward(x: &FlexTensor, kind: Kind) -> FlexTensor {
     let values = cpu::floats(x);
-    let width = width(x);
-    let piece = cpu::rows_per_piece(width) * width.max(1);
+    let width = cpu::last_side(x);
+    let piece = cpu::rows_of_a_piece(width);
     let out = cpu::filled(values.len(), piece, |start, out| {
         let rows = values[start..start + out.len()].chunks_exact(width);
         let mut powers = vec![0.0; width];
@@ -121,11 +122,11 @@ fn forward(x: &FlexTensor, kind: Kind) -> FlexTensor {
             #[inline(always)]
             || {
                 for (x, out) in rows.zip(out.chunks_exact_mut(width)) {
-                    let greatest = cpu::greatest(x);
+                    let greatest = reduce::greatest(x);
                     for (power, &x) in powers.iter_mut().zip(x) {
                         *power = math::exp(x - greatest);
                     }
-                    let sum = cpu::sum(&powers, |power| power);
+                    let sum = reduce::sum(&powers);
                     match kind {
                         Kind::Softmax => {
                             let factor = 1.0 / sum;
@@ -149,8 +150,8 @@ fn forward(x: &FlexTensor, kind: Kind) -> FlexTensor {
 
 fn backward(y: &FlexTensor, grad: &FlexTensor, kind: Kind) -> FlexTensor {
     let (values, grads) = (cpu::floats(y), cpu::floats(grad));
-    let width = width(y);
-    let piece = cpu::rows_per_piece(width) * width.max(1);
+    let width = cpu::last_side(y);
+    let piece = cpu::rows_of_a_piece(width);
     let out = cpu::filled(values.len(), piece, |start, out| {
         let rows = values[start..start + out.len()].chunks_exact(width);
         let grads = grads[start..start + out.len()].chunks_exact(width);
@@ -161,13 +162,13 @@ fn backward(y: &FlexTensor, grad: &FlexTensor, kind: Kind) -> FlexTensor {
                     let inputs = out.iter_mut().zip(y).zip(grad);
                     match kind {
                         Kind::Softmax => {
-                            let along = cpu::dot(y, grad);
+                            let along = reduce::dot(y, grad);
                             inputs.for_each(|((out, &y), &grad)| {
                                 out.write(y * (grad - along));
                             });
                         }
                         Kind::Log => {
-                            let sum = cpu::sum(grad, |grad| grad);
+                            let sum = reduce::sum(grad);
                             inputs.for_each(|((out, &y), &grad)| {
                                 out.write(math::exp(y).mul_add(-sum, grad));
                             });
@@ -178,10 +179,6 @@ fn backward(y: &FlexTensor, grad: &FlexTensor, kind: Kind) -> FlexTensor {
         );
     });
     cpu::tensor(out, y.layout().shape().clone())
-}
-
-fn width(x: &FlexTensor) -> usize {
-    x.layout().shape().as_slice().last().copied().unwrap_or(1)
 }
 
 // The graphs
@@ -199,12 +196,9 @@ impl<C: RouterChannel> Softmax for BackendRouter<C> {
 
 impl<B: Softmax, C: CheckpointStrategy> Softmax for Autodiff<B, C> {
     fn soften(x: FloatTensor<Self>, kind: Kind) -> FloatTensor<Self> {
-        let node = x.node();
+        let nodes = [x.node()];
         let y = B::soften(x.into_primitive(), kind);
-        match (Soften { kind }).prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prepared) => prepared.finish(y.clone(), y),
-            OpsKind::UnTracked(prepared) => prepared.finish(y),
-        }
+        tracked::<C, B, _, _>(Soften { kind }, nodes, y.clone(), y)
     }
 }
 

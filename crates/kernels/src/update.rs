@@ -14,7 +14,7 @@ use burn::{
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::cpu;
+use crate::cpu::{self, reduce};
 
 /// Numbers of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -206,7 +206,7 @@ impl Updates for Flex {
             let mut sum = 0.0;
             cpu::with_vectors(
                 #[inline(always)]
-                || sum = cpu::sum(piece, |x| x * x),
+                || sum = reduce::dot(piece, piece),
             );
             f64::from(sum)
         });

@@ -376,13 +376,13 @@ fn check_steps(
     let found = save_in(&model, map);
     for name in expected.names().filter(|name| name.starts_with("after.")) {
         let found = found.read_f32(&name["after.".len()..]).unwrap();
-        // Exact gradients of key biases are zero: AdamW turns rounding into steps.
-        let tolerance = if name.ends_with("k_proj.bias") || name.ends_with("in_proj_bias") {
-            2e-4
-        } else {
-            2e-5
-        };
-        for (found, expected) in found.iter().zip(expected.read_f32(name).unwrap()) {
+        let third = found.len() / 3;
+        for (i, (found, expected)) in found.iter().zip(expected.read_f32(name).unwrap()).enumerate()
+        {
+            // Exact gradients of key biases are zero: AdamW turns rounding into steps.
+            let of_keys = name.ends_with("k_proj.bias")
+                || name.ends_with("in_proj_bias") && (third..2 * third).contains(&i);
+            let tolerance = if of_keys { 1e-3 } else { 2e-5 };
             assert!(
                 (found - expected).abs() < tolerance,
                 "{} {name}: {found} {expected}",

@@ -8,6 +8,7 @@ use burn::{
     tensor::{DType, Shape, Slice, TensorData},
 };
 
+use super::Pass;
 use crate::graph::Maybe;
 
 /// Stands for minus infinity, so that a row of nothing else has a softmax.
@@ -27,12 +28,12 @@ pub(super) fn forward<B: Backend>(
     B::float_matmul(probabilities::<B>(q, k, bias, causal), v)
 }
 
-/// Gradients of the three inputs, and of the bias if `of_bias`.
+/// Gradients of the three inputs, and of the bias if it is asked for.
 pub(super) fn backward<B: Backend>(
     [q, k, v]: [FloatTensor<B>; 3],
-    (bias, causal): (Maybe<B>, bool),
+    bias: Maybe<B>,
     grad: FloatTensor<B>,
-    of_bias: bool,
+    Pass { causal, of_bias }: Pass,
 ) -> ([FloatTensor<B>; 3], Option<FloatTensor<B>>) {
     let sides = match &bias {
         Maybe::Some(bias) if of_bias => Some(bias.shape()),
@@ -68,11 +69,6 @@ pub(super) fn heads_of<B: Backend, const C: usize>(
         let shape = one.shape();
         B::float_reshape(one, Shape::from(shape.as_slice()[1..].to_vec()))
     })
-}
-
-/// [B, N, 3W] -> three tensors [B, A, N, D].
-pub(super) fn split<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> [FloatTensor<B>; 3] {
-    heads_of::<B, 3>(qkv, heads)
 }
 
 /// [B, A, N, D] -> [B, N, W].

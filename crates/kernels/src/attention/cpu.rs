@@ -10,11 +10,12 @@ use burn::{
 };
 use burn_flex::{FlexTensor, Layout};
 
-use super::composed;
+use super::{Pass, composed};
 use crate::{
     cpu::{
         self, math,
         matrix::{Before, Matrix, Target, multiply},
+        reduce,
     },
     graph::Maybe,
 };
@@ -37,24 +38,24 @@ pub(super) fn attend(inputs: [FlexTensor; 3], bias: Maybe<Flex>, causal: bool) -
     cpu::narrowed(out, dtype).transpose(1, 2)
 }
 
-/// Gradients of q, k and v, and of the bias if `of_bias`.
+/// Gradients of q, k and v, and of the bias if it is asked for.
 pub(super) fn attend_backward(
     inputs: [FlexTensor; 3],
-    (bias, causal): (Maybe<Flex>, bool),
+    bias: Maybe<Flex>,
     grad: FlexTensor,
-    of_bias: bool,
+    pass: Pass,
 ) -> ([FlexTensor; 3], Option<FlexTensor>) {
     let dtype = inputs[0].dtype();
     if dtype == DType::F64 {
-        return composed::backward::<Flex>(inputs, (bias, causal), grad, of_bias);
+        return composed::backward::<Flex>(inputs, bias, grad, pass);
     }
-    let inputs = Inputs::new(inputs, bias, causal);
+    let inputs = Inputs::new(inputs, bias, pass.causal);
     let problem = inputs.problem();
     let Problem { batch, heads, queries, keys, width, .. } = problem;
     let row = heads * width;
     let places = Places::apart(queries, keys, row);
     let grad = adjacent(cpu::single(grad));
-    let (values, of_bias) = backward(&problem, Rows::of(&grad), places, of_bias);
+    let (values, of_bias) = backward(&problem, Rows::of(&grad), places, pass.of_bias);
 
     let all = cpu::narrowed(cpu::tensor(values, Shape::new([batch * places.len])), dtype);
     let mut parts =
@@ -75,29 +76,29 @@ pub(super) fn attend_to_itself(
     heads: usize,
     causal: bool,
 ) -> FlexTensor {
-    composed::join::<Flex>(attend(split(&qkv.to_contiguous(), heads), bias, causal))
+    composed::join::<Flex>(attend(heads_of(&qkv.to_contiguous(), heads), bias, causal))
 }
 
-/// Gradients of `qkv` and of the bias if `of_bias`.
+/// Gradients of `qkv` and of the bias if it is asked for.
 pub(super) fn attend_to_itself_backward(
     qkv: FlexTensor,
-    (bias, causal): (Maybe<Flex>, bool),
+    bias: Maybe<Flex>,
     grad: FlexTensor,
     heads: usize,
-    of_bias: bool,
+    pass: Pass,
 ) -> (FlexTensor, Option<FlexTensor>) {
     let dtype = qkv.dtype();
     let [grad] = heads_of(&grad.to_contiguous(), heads);
-    let inputs = split(&qkv.to_contiguous(), heads);
+    let inputs = heads_of(&qkv.to_contiguous(), heads);
     if dtype == DType::F64 {
-        let (grads, bias) = composed::backward::<Flex>(inputs, (bias, causal), grad, of_bias);
+        let (grads, bias) = composed::backward::<Flex>(inputs, bias, grad, pass);
         return (Flex::float_cat(grads.map(composed::join::<Flex>).into(), 2), bias);
     }
-    let inputs = Inputs::new(inputs, bias, causal);
+    let inputs = Inputs::new(inputs, bias, pass.causal);
     let problem = inputs.problem();
     let places = Places::packed(problem.queries, heads * problem.width);
     let grad = adjacent(cpu::single(grad));
-    let (values, of_bias) = backward(&problem, Rows::of(&grad), places, of_bias);
+    let (values, of_bias) = backward(&problem, Rows::of(&grad), places, pass.of_bias);
     let of_qkv = cpu::narrowed(cpu::tensor(values, qkv.layout().shape().clone()), dtype);
     (of_qkv, of_bias.map(|values| inputs.bias_gradient(values, heads, dtype)))
 }
@@ -112,10 +113,6 @@ fn heads_of<const C: usize>(x: &FlexTensor, heads: usize) -> [FlexTensor; C] {
         let start = x.layout().start_offset() + i * row;
         x.clone().with_layout(Layout::new(shape, strides.into(), start))
     })
-}
-
-fn split(qkv: &FlexTensor, heads: usize) -> [FlexTensor; 3] {
-    heads_of(qkv, heads)
 }
 
 /// `x` [.., D], copied unless the numbers of its rows are adjacent.
@@ -262,12 +259,12 @@ impl Problem<'_> {
         let seen = if self.causal { (place[2] + 1).min(row.len()) } else { row.len() };
         let (row, future) = row.split_at_mut(seen);
         future.fill(0.0);
-        let greatest = cpu::greatest(row);
+        let greatest = reduce::greatest(row);
         if greatest == f32::NEG_INFINITY && row.iter().all(|&score| score == greatest) {
             return row.fill(0.0);
         }
         row.iter_mut().for_each(|score| *score = math::exp(*score - greatest));
-        let factor = 1.0 / cpu::sum(row, |value| value);
+        let factor = 1.0 / reduce::sum(row);
         row.iter_mut().for_each(|value| *value *= factor);
     }
 }
@@ -417,7 +414,7 @@ fn head_backward(
 #[inline(always)]
 fn softmax_backward(probabilities: &[f32], slopes: &mut [f32], keys: usize) {
     for (p, slope) in probabilities.chunks_exact(keys).zip(slopes.chunks_exact_mut(keys)) {
-        let along = cpu::dot(p, slope);
+        let along = reduce::dot(p, slope);
         slope.iter_mut().zip(p).for_each(|(slope, &p)| *slope = p * (*slope - along));
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::Shape;
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
-use crate::cpu;
+use crate::cpu::{self, reduce};
 
 /// What the loops know of the sizes.
 struct Problem<'a> {
@@ -220,25 +220,29 @@ fn head_backward(
     let mut count = 0;
     for q in 0..queries {
         let grad = &grad[((b * queries + q) * heads + h) * width..][..width];
-        problem.places([b, q, h], |number, map, around| {
-            let weight = problem.weights[number];
-            let (mut of_x, mut of_y, mut of_weight) = (0.0, 0.0, 0.0);
-            for Corner { cell, along: [x, y], sign } in around.corners.into_iter().flatten() {
-                let row = problem.row(b, cell, h);
-                let dot = cpu::dot(row, grad);
-                of_weight += dot * x * y;
-                of_x += dot * sign[0] * y;
-                of_y += dot * sign[1] * x;
-                let factor = weight * x * y;
-                let out = &mut of_values[cell * width..][..width];
-                for (out, grad) in out.iter_mut().zip(grad) {
-                    *out = grad.mul_add(factor, *out);
+        problem.places(
+            [b, q, h],
+            #[inline(always)]
+            |number, map, around| {
+                let weight = problem.weights[number];
+                let (mut of_x, mut of_y, mut of_weight) = (0.0, 0.0, 0.0);
+                for Corner { cell, along: [x, y], sign } in around.corners.into_iter().flatten() {
+                    let row = problem.row(b, cell, h);
+                    let dot = reduce::dot(row, grad);
+                    of_weight += dot * x * y;
+                    of_x += dot * sign[0] * y;
+                    of_y += dot * sign[1] * x;
+                    let factor = weight * x * y;
+                    let out = &mut of_values[cell * width..][..width];
+                    for (out, grad) in out.iter_mut().zip(grad) {
+                        *out = grad.mul_add(factor, *out);
+                    }
                 }
-            }
-            of_weights[count] = of_weight;
-            of_places[2 * count] = of_x * weight * map.width as f32;
-            of_places[2 * count + 1] = of_y * weight * map.height as f32;
-            count += 1;
-        });
+                of_weights[count] = of_weight;
+                of_places[2 * count] = of_x * weight * map.width as f32;
+                of_places[2 * count + 1] = of_y * weight * map.height as f32;
+                count += 1;
+            },
+        );
     }
 }
