@@ -12,13 +12,28 @@ use crate::cpu;
 /// Channels that one vector holds.
 const LANES: usize = 16;
 /// Rows of one piece of work: their copies stay in the second-level cache.
-const ROWS: usize = 8;
+const ROWS: usize = 14;
 /// Neighbouring outputs that are in registers together. An odd number, of which the compiler does not
 /// try to make vectors; and rows of 224 / 2^n pixels are multiples of it.
 const TILE: usize = 7;
 
-/// The numbers of 16 channels; those beyond the last channel are zeros.
-type Lanes = [f32; LANES];
+/// The numbers of 16 channels; those beyond the last channel are zeros. In one cache line, since a
+/// vector across two costs two loads.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Lanes([f32; LANES]);
+
+impl Lanes {
+    const ZERO: Self = Self([0.0; LANES]);
+
+    /// Adds the products with `factors`.
+    #[inline(always)]
+    fn add(&mut self, numbers: &Self, factors: &Self) {
+        for l in 0..LANES {
+            self.0[l] = numbers.0[l].mul_add(factors.0[l], self.0[l]);
+        }
+    }
+}
 
 /// Kernels of every 16 channels, K * K taps each.
 pub(super) struct Taps {
@@ -35,7 +50,8 @@ pub(super) fn taps(weight: &FlexTensor, turned: bool) -> Taps {
         weight.get(c * area + tap).copied().unwrap_or(0.0)
     };
     let block = |first: usize| -> Vec<Lanes> {
-        (0..area).map(|tap| std::array::from_fn(|lane| number(first + lane, tap))).collect()
+        let tap = |tap| Lanes(std::array::from_fn(|lane| number(first + lane, tap)));
+        (0..area).map(tap).collect()
     };
     Taps { blocks: (0..channels).step_by(LANES).map(block).collect(), side }
 }
@@ -50,7 +66,7 @@ pub(super) fn convolve(x: &FlexTensor, taps: &Taps, bias: Option<&FlexTensor>) -
         let first = start / row;
         let mut border = Border::new(&pictures, taps.side / 2);
         for (block, taps_of) in taps.blocks.iter().enumerate() {
-            let start = bias.map_or([0.0; LANES], |bias| lanes(bias, block));
+            let start = bias.map_or(Lanes::ZERO, |bias| lanes(bias, block));
             cpu::with_vectors(
                 #[inline(always)]
                 || {
@@ -96,8 +112,8 @@ impl<'a> Pictures<'a> {
 fn lanes(channels: &[f32], block: usize) -> Lanes {
     let part = &channels[block * LANES..];
     match part.first_chunk() {
-        Some(full) => *full,
-        None => std::array::from_fn(|lane| part.get(lane).copied().unwrap_or(0.0)),
+        Some(full) => Lanes(*full),
+        None => Lanes(std::array::from_fn(|lane| part.get(lane).copied().unwrap_or(0.0))),
     }
 }
 
@@ -112,7 +128,7 @@ struct Border {
 impl Border {
     fn new(pictures: &Pictures<'_>, reach: usize) -> Self {
         let width = pictures.width + 2 * reach;
-        Self { pixels: vec![[0.0; LANES]; (ROWS + 2 * reach) * width], reach, width }
+        Self { pixels: vec![Lanes::ZERO; (ROWS + 2 * reach) * width], reach, width }
     }
 
     /// Copies the rows that the piece from row `first` on meets.
@@ -128,7 +144,7 @@ impl Border {
                         *pixel = pictures.pixel([b, y, x], block);
                     }
                 }
-                None => row.fill([0.0; LANES]),
+                None => row.fill(Lanes::ZERO),
             }
         }
     }
@@ -168,9 +184,9 @@ fn write(out: &mut [MaybeUninit<f32>], channels: usize, block: usize, sums: &[La
     for (out, sums) in out.chunks_exact_mut(channels).zip(sums) {
         let out = &mut out[block * LANES..];
         match out.first_chunk_mut::<LANES>() {
-            Some(full) => *full = sums.map(MaybeUninit::new),
+            Some(full) => *full = sums.0.map(MaybeUninit::new),
             None => {
-                for (out, &sum) in out.iter_mut().zip(sums) {
+                for (out, &sum) in out.iter_mut().zip(&sums.0) {
                     out.write(sum);
                 }
             }
@@ -192,9 +208,7 @@ fn tile<const N: usize>(
         for (kx, tap) in taps.iter().enumerate() {
             let pixels: &[Lanes; N] = border.pixels(y + ky, x + kx);
             for n in 0..N {
-                for l in 0..LANES {
-                    sums[n][l] = pixels[n][l].mul_add(tap[l], sums[n][l]);
-                }
+                sums[n].add(&pixels[n], tap);
             }
         }
     }
@@ -211,7 +225,7 @@ pub(super) fn weight_gradient(x: &FlexTensor, side: usize, grad: &FlexTensor) ->
     // Sums of some pieces each, for every block of channels the taps of its kernels.
     let some = pieces.div_ceil(16).max(1);
     let sums = (0..pieces).into_par_iter().step_by(some).map(|start| {
-        let mut sums = vec![[0.0; LANES]; blocks * area];
+        let mut sums = vec![Lanes::ZERO; blocks * area];
         let mut border = Border::new(&pictures, side / 2);
         for piece in start..pieces.min(start + some) {
             let (b, first) = (piece / of_picture, piece % of_picture * ROWS);
@@ -225,7 +239,7 @@ pub(super) fn weight_gradient(x: &FlexTensor, side: usize, grad: &FlexTensor) ->
                 );
             }
         }
-        sums.into_flattened()
+        sums.into_iter().flat_map(|sums| sums.0).collect()
     });
     let sums = cpu::added(sums.collect(), blocks * area * LANES);
     let number = |c: usize, tap: usize| sums[(c / LANES * area + tap) * LANES + c % LANES];
@@ -243,7 +257,7 @@ fn add_rows(
     side: usize,
     sums: &mut [Lanes],
 ) {
-    let mut row = vec![[0.0; LANES]; grads.width];
+    let mut row = vec![Lanes::ZERO; grads.width];
     for y in first..grads.height.min(first + ROWS) {
         let pixels = row.iter_mut().enumerate();
         pixels.for_each(|(x, grad)| *grad = grads.pixel([b, y, x], block));
@@ -266,9 +280,7 @@ fn add_taps<const K: usize>(border: &Border, row: usize, grads: &[Lanes], sums: 
     for (x, grad) in grads.iter().enumerate() {
         let pixels: &[Lanes; K] = border.pixels(row, x);
         for k in 0..K {
-            for l in 0..LANES {
-                held[k][l] = pixels[k][l].mul_add(grad[l], held[k][l]);
-            }
+            held[k].add(&pixels[k], grad);
         }
     }
     *sums = held;
@@ -279,8 +291,6 @@ fn add_taps<const K: usize>(border: &Border, row: usize, grads: &[Lanes], sums: 
 fn add_tap(border: &Border, [row, column]: [usize; 2], grads: &[Lanes], sum: &mut Lanes) {
     for (x, grad) in grads.iter().enumerate() {
         let [pixel] = border.pixels(row, x + column);
-        for l in 0..LANES {
-            sum[l] = pixel[l].mul_add(grad[l], sum[l]);
-        }
+        sum.add(pixel, grad);
     }
 }
