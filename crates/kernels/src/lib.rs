@@ -25,6 +25,7 @@ mod linear;
 mod memory;
 mod norm;
 mod response;
+mod rows;
 mod softmax;
 mod update;
 
@@ -38,5 +39,6 @@ pub use linear::linear;
 pub use memory::keep_memory;
 pub use norm::layer_norm;
 pub use response::response_norm;
+pub use rows::{Rows, spread_rows, take_rows};
 pub use softmax::{log_softmax, softmax};
 pub use update::{Adam, Slot, adam, average, sum_of_squares};

@@ -121,7 +121,7 @@ pub(super) fn build(groups: &[Group], profile: &str) -> Result<()> {
         anyhow::ensure!(crate::root().join(KERNELS).exists(), "{KERNELS}: not there");
         arguments.extend(["-p", "hearth-backbones", "--example", "peers"]);
     }
-    process::run(env!("CARGO"), &arguments)
+    process::run("cargo", &arguments)
 }
 
 /// The files that both sides read.
