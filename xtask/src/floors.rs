@@ -19,7 +19,7 @@ struct Place {
 
 const TENSORS: &[&str] = &["burn", "cubecl"];
 
-const HOUSE: [Place; 9] = [
+const HOUSE: [Place; 10] = [
     Place {
         name: "hearth-spec",
         uses: &[],
@@ -62,6 +62,19 @@ const HOUSE: [Place; 9] = [
             "hearth-backbones",
             "hearth-data",
             "hearth-engine",
+            "hearth-spec",
+            "hearth-weights",
+        ],
+        never: &["indicatif", "clap"],
+        invariant: "a family never knows another family, the command line or the terminal",
+    },
+    Place {
+        name: "hearth-mae",
+        uses: &[
+            "hearth-backbones",
+            "hearth-data",
+            "hearth-engine",
+            "hearth-kernels",
             "hearth-spec",
             "hearth-weights",
         ],

@@ -39,6 +39,20 @@ impl Dropout {
         x * mask.cast(dtype)
     }
 
+    /// `x` [B, ..], of which whole samples are dropped (arXiv 1603.09382); `branch` tells branches of a
+    /// block from each other. Returns the same shape.
+    pub fn forward_path<const D: usize>(&self, x: Tensor<D>, branch: usize) -> Tensor<D> {
+        let Some(seeds) = &self.seeds else { return x };
+        let mut sides = [1; D];
+        sides[0] = x.dims()[0];
+        assert_eq!(sides[0], seeds.len(), "one seed for each sample");
+        let mask = self.mask(seeds, branch + 1);
+        let of_branch = mask.into_iter().skip(branch).step_by(branch + 1).collect::<Vec<f32>>();
+        let mask = TensorData::new(of_branch, sides).convert_dtype(x.dtype());
+        let mask = Tensor::<D>::from_data(mask, &x.device());
+        x * mask
+    }
+
     /// For `len` numbers of every sample: 0 where one is dropped, `1 / (1 - rate)` elsewhere.
     fn mask(&self, seeds: &[u64], len: usize) -> Vec<f32> {
         let keep = (1.0 / (1.0 - self.rate)) as f32;

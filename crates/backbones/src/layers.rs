@@ -17,6 +17,7 @@ use hearth_kernels::{
 };
 
 use crate::{
+    dropout::Dropout,
     lora::{self, AttentionAdapters, MlpAdapters},
     recompute::recompute,
 };
@@ -69,6 +70,9 @@ pub struct Block {
     pub mlp: Mlp,
     /// Scale of the MLP branch.
     pub ls2: Option<LayerScale>,
+    /// Drops the branches of whole samples.
+    #[module(skip)]
+    pub drop_path: Dropout,
 }
 
 /// `x W + b`.
@@ -152,6 +156,7 @@ impl BlockConfig {
             norm2: layer_norm(self.width, self.norm_eps, device),
             mlp: Mlp::new(self.width, self.mlp_width, self.activation, device),
             ls2: self.init_layer_scale(device),
+            drop_path: Dropout::default(),
         }
     }
 
@@ -164,9 +169,9 @@ impl Block {
     /// `x` [B, N, W]. Returns [B, N, W].
     pub fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<3> {
         let attended = self.attn.forward(Input::Normalized(&self.norm1, x.clone()), visible);
-        let x = x + scaled(attended, self.ls1.as_ref());
+        let x = x + self.drop_path.forward_path(scaled(attended, self.ls1.as_ref()), 0);
         let changed = self.mlp.forward(Input::Normalized(&self.norm2, x.clone()));
-        x + scaled(changed, self.ls2.as_ref())
+        x + self.drop_path.forward_path(scaled(changed, self.ls2.as_ref()), 1)
     }
 }
 

@@ -1,11 +1,14 @@
-//! `backbones`: vision and text transformers, and the layers they share.
+//! `backbones`: vision and text transformers, ConvNeXt V2, Hiera, and the layers they share.
 //!
 //! Architecture Invariant: `backbones` never knows a spec, a file, a loss or a network; a backbone is
 //! a function of tensors, and its field names are those of timm, for C-RADIO those of its own files.
 #![recursion_limit = "256"]
 
+pub mod cells;
+pub mod convnext;
 pub mod dropout;
 mod error;
+pub mod hiera;
 pub mod layers;
 pub mod lora;
 pub mod naflex;

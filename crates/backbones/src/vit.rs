@@ -10,10 +10,11 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Tensor},
 };
-use hearth_kernels::{attention, linear as project};
+use hearth_kernels::{attention, linear as project, take_rows};
 
 use crate::{
     BackboneError,
+    cells::Cells,
     error::{check_at_least, check_divisible},
     layers::{
         Block, BlockConfig, Input, LayerNorm, Linear, Mlp, Visible, frozen_zeros, layer_norm,
@@ -26,8 +27,10 @@ use crate::{
 pub enum VisionPool {
     /// The class token, normalised (OpenAI, LAION, DFN).
     ClassToken,
-    /// Mean of the patch tokens, normalised after the mean (CLIPA, NV-CLIP).
+    /// Mean of the patch tokens, normalised after the mean (CLIPA, NV-CLIP; MAE's `fc_norm`).
     Mean,
+    /// Mean of the patch tokens as they are (TAO's fine-tuned MAE).
+    BareMean,
     /// Attention of one learned query over the normalised tokens, then an MLP (SigLIP).
     Map,
 }
@@ -80,8 +83,9 @@ pub struct VisionTransformer {
     pub norm_pre: Option<LayerNorm>,
     /// The blocks.
     pub blocks: Vec<Block>,
-    /// Norm behind the blocks (for [`VisionPool::Mean`], behind the mean).
-    pub norm: LayerNorm,
+    /// Norm behind the blocks (for [`VisionPool::Mean`], behind the mean; none for
+    /// [`VisionPool::BareMean`]).
+    pub norm: Option<LayerNorm>,
     /// SigLIP's pooling.
     pub attn_pool: Option<AttentionPool>,
     /// Projection to E.
@@ -168,7 +172,8 @@ impl VisionConfig {
             },
             norm_pre: self.norm_pre.then(|| layer_norm(width, self.block.norm_eps, device)),
             blocks: (0..self.depth).map(|_| self.block.init(device)).collect(),
-            norm: layer_norm(width, self.block.norm_eps, device),
+            norm: (self.pool != VisionPool::BareMean)
+                .then(|| layer_norm(width, self.block.norm_eps, device)),
             attn_pool: (self.pool == VisionPool::Map)
                 .then(|| AttentionPool::new(&self.block, device)),
             head: self.projection.map(|embed_dim| linear(width, embed_dim, false, device)),
@@ -188,6 +193,28 @@ impl VisionTransformer {
             Some(head) => head.forward(pooled),
             None => pooled,
         }
+    }
+
+    /// The tokens behind the blocks and the norm, [B, T, W]; with `patches`, of the class token and of
+    /// these K patches of every picture in their order only, [B, 1 + K, W].
+    ///
+    /// A patch is one of the cells. With `recompute_blocks`, as [`Self::forward`].
+    pub fn tokens(
+        &self,
+        images: Tensor<4>,
+        patches: Option<&Cells>,
+        recompute_blocks: bool,
+    ) -> Tensor<3> {
+        let mut x = self.embed(images);
+        if let Some(cells) = patches {
+            let [batch, tokens, width] = x.dims();
+            let first = tokens - cells.grid[0] * cells.grid[1];
+            let prefix = x.clone().slice_dim(1, 0..first);
+            let all = x.slice_dim(1, first..tokens).reshape([batch * (tokens - first), width]);
+            let taken = take_rows(all, &cells.rows()).reshape([batch, cells.count(), width]);
+            x = if first == 0 { taken } else { Tensor::cat(vec![prefix, taken], 1) };
+        }
+        self.normalized(run(&self.blocks, x, &Visible::All, recompute_blocks))
     }
 
     /// The numbers it was built from.
@@ -213,19 +240,26 @@ impl VisionTransformer {
         }
     }
 
+    fn normalized<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+
     /// [B, T, W] -> [B, W].
     fn pool(&self, x: Tensor<3>) -> Tensor<2> {
         let first_patch = usize::from(self.config.class_token);
         match (self.config.pool, &self.attn_pool) {
             (VisionPool::ClassToken, _) => {
                 let token = x.slice_dim(1, 0..1).squeeze_dim::<2>(1);
-                self.norm.forward(token)
+                self.normalized(token)
             }
-            (VisionPool::Mean, _) => {
+            (VisionPool::Mean | VisionPool::BareMean, _) => {
                 let patches = x.slice_dim(1, first_patch..self.config.num_tokens());
-                self.norm.forward(patches.mean_dim(1).squeeze_dim::<2>(1))
+                self.normalized(patches.mean_dim(1).squeeze_dim::<2>(1))
             }
-            (VisionPool::Map, Some(pool)) => pool.forward(self.norm.forward(x), &Visible::All),
+            (VisionPool::Map, Some(pool)) => pool.forward(self.normalized(x), &Visible::All),
             (VisionPool::Map, None) => unreachable!("`init` makes the pool that the config names"),
         }
     }
@@ -246,6 +280,17 @@ impl PatchEmbed {
 
         let weight = weight.reshape([w, channels * p * p]).transpose();
         project(patches, weight, self.proj.bias.as_ref().map(|bias| bias.val()))
+    }
+}
+
+impl PatchProjection {
+    /// A projection whose parameters are still to be filled: `inputs` to `outputs` channels, of patches
+    /// with `side`.
+    pub fn new([inputs, outputs]: [usize; 2], side: usize, device: &Device) -> Self {
+        Self {
+            weight: zeros([outputs, inputs, side, side], device),
+            bias: Some(zeros([outputs], device)),
+        }
     }
 }
 

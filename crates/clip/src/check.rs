@@ -5,6 +5,7 @@ use hearth_engine::{Batches, Replicas, Run, Summary};
 use hearth_spec::Document;
 
 use crate::{
+    dataset::{TrainBatches, check_pictures},
     error::ClipError,
     experiment, memory,
     peft::Peft,
@@ -22,10 +23,10 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let peft = Peft::of(document, &spec, &setup)?;
     let replicas = replicas::of_training(document, &spec, None, run)?;
     let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
-    data.check_pictures(run)?;
+    check_pictures(data.dataset(), run)?;
     let validation = validation_data(&spec, &setup, run)?;
     if let Some(validation) = &validation {
-        validation.check_pictures(run)?;
+        check_pictures(validation.dataset(), run)?;
     }
     let plan = crate::plan::plan(document, &spec, &data, hearth_data::random::Key::new(0))?;
     crate::plan::best(document, &spec, run)?;
@@ -66,7 +67,7 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     Ok(text.join("\n").into())
 }
 
-fn parts(data: &crate::dataset::TrainBatches) -> String {
+fn parts(data: &TrainBatches) -> String {
     match data.global_batch().div_ceil(data.micro_batch()) {
         1 => grouped(data.global_batch()),
         parts => format!("{} in {parts} micro-batches", grouped(data.global_batch())),

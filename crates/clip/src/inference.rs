@@ -20,11 +20,10 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::PictureRecipe,
 };
-use hearth_engine::{Replicas, Run, Summary, cut};
+use hearth_engine::{Replicas, Run, Summary, cut, ignored_orientation};
 use hearth_spec::Document;
 
 use crate::{
-    dataset::ignored_orientation,
     embeddings::{self, Kind},
     error::ClipError,
     experiment,

@@ -130,7 +130,7 @@ pub(crate) fn fingerprint(
 ) -> Fingerprint {
     let text = |value: &dyn ToString| value.to_string();
     let mut fingerprint: Fingerprint = [
-        ("the training data", data.digest()),
+        ("the training data", data.dataset().digest()),
         ("the global batch size", text(&data.global_batch())),
         ("`dataset.seed`", text(&spec.dataset.seed)),
         ("`train.loss_type`", text(&spec.train.loss_type)),
@@ -146,17 +146,21 @@ pub(crate) fn fingerprint(
         ("`hearth.dataset.exif_orientation`", turns.then(|| text(&reading.exif_orientation))),
         ("`hearth.dataset.jpeg_draft`", reading.jpeg_draft.then(|| text(&true))),
         ("`hearth.dataset.train.captions`", reading.train.captions.map(|kind| text(&kind))),
-        ("`hearth.model.max_num_patches`", data.patch_budget().map(|budget| text(&budget))),
-        ("`hearth.train.position_crops`", data.position_crops().then(|| text(&true))),
+        (
+            "`hearth.model.max_num_patches`",
+            data.dataset().patch_budget().map(|budget| text(&budget)),
+        ),
+        ("`hearth.train.position_crops`", data.dataset().position_crops.then(|| text(&true))),
     ];
     for (name, value) in written {
         value.into_iter().for_each(|value| add(name, value));
     }
     let defaults = AugmentationSpec::default();
-    if data.augments() && spec.dataset.augmentation != defaults {
+    let augments = data.dataset().augmentation.is_some();
+    if augments && spec.dataset.augmentation != defaults {
         add("`dataset.augmentation`", format!("{:?}", spec.dataset.augmentation));
     }
-    if data.augments() && spec.hearth.dataset.train.flip > 0.0 {
+    if augments && spec.hearth.dataset.train.flip > 0.0 {
         add("`hearth.dataset.train.flip`", text(&spec.hearth.dataset.train.flip));
     }
     let text_dropout = spec.hearth.train.text_dropout;

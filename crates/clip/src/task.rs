@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use burn::{
-    module::{Module, ModuleVisitor, Param, ParamId},
+    module::Param,
     tensor::{Device, Int, Tensor, TensorData},
 };
 use hearth_engine::{
     Losses, Metrics, ParameterGroup, Step, Task,
     contrastive::{self, Contrast, Embeddings, SharedEmbeddings, batch_loss},
+    trained,
 };
 use hearth_weights::parameters;
 
@@ -202,7 +203,7 @@ pub fn logit_scale_ceiling(model: &Clip) -> f32 {
 
 /// The trained parameters by tower and by whether they decay.
 fn parameter_groups(model: &Clip, rates: Rates) -> Vec<ParameterGroup> {
-    let trained = trained_ids(model);
+    let trained = trained(model);
     let mut groups: Vec<ParameterGroup> = Vec::new();
     for parameter in parameters(model) {
         if !trained.contains(&parameter.id) {
@@ -242,23 +243,9 @@ fn decays(name: &str, rank: usize) -> bool {
 }
 
 /// Ids of the parameters that are trained.
-fn trained_ids(model: &Clip) -> BTreeSet<ParamId> {
-    struct Trained(BTreeSet<ParamId>);
-    impl ModuleVisitor for Trained {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.val().is_require_grad() {
-                self.0.insert(param.id);
-            }
-        }
-    }
-    let mut trained = Trained(BTreeSet::new());
-    model.visit(&mut trained);
-    trained.0
-}
-
 /// Number of values that are trained.
 pub(crate) fn num_trained(model: &Clip) -> usize {
-    let trained = trained_ids(model);
+    let trained = trained(model);
     parameters(model).iter().filter(|p| trained.contains(&p.id)).map(|p| p.len()).sum()
 }
 

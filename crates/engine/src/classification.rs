@@ -31,6 +31,12 @@ impl Tally {
         self.confusion.add(truth, best(scores));
     }
 
+    /// Adds what another part of the samples gave, of the same classes.
+    pub fn merge(&mut self, other: Self) {
+        self.confusion.merge(other.confusion);
+        self.in_top5.iter_mut().zip(other.in_top5).for_each(|(total, more)| *total += more);
+    }
+
     /// What was taken for what.
     pub fn confusion(&self) -> &Confusion {
         &self.confusion

@@ -34,6 +34,14 @@ impl Confusion {
         *self.counts.entry((truth, predicted)).or_default() += 1;
     }
 
+    /// Adds what another part of the samples gave, of the same classes.
+    pub fn merge(&mut self, other: Self) {
+        self.totals.iter_mut().zip(other.totals).for_each(|(total, more)| *total += more);
+        for (pair, count) in other.counts {
+            *self.counts.entry(pair).or_default() += count;
+        }
+    }
+
     /// How many classes there are.
     pub fn num_classes(&self) -> usize {
         self.totals.len()

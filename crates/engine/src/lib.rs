@@ -7,6 +7,7 @@
 #![recursion_limit = "256"]
 
 pub mod atomic_file;
+mod batches;
 pub mod benchmark;
 mod best;
 mod checkpoint;
@@ -33,6 +34,7 @@ pub mod table;
 mod task;
 
 pub use atomic_file::FileError;
+pub use batches::{EvalBatches, Samples, TrainBatches, ignored_orientation};
 pub use best::{Best, Better, FileName, FileNameError};
 pub use checkpoint::{
     Checkpoints, Fingerprint, Restored, SaveBeside, SaveModel, adapters_folder, check_run,
@@ -52,4 +54,4 @@ pub use schedule::{Decay, Schedule};
 pub use status::{EpochTiming, Failure, Moment, Status, StatusLog, Verbosity};
 pub use stop::{Signal, StopFlag};
 pub use summary::Summary;
-pub use task::{Losses, Metrics, ParameterGroup, Step, Task};
+pub use task::{Losses, Metrics, ParameterGroup, Step, Task, trained};

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::{Module, ModuleVisitor, Param, ParamId},
+    tensor::Tensor,
+};
 use hearth_data::random::Key;
 
 /// One kind of training. Batches and statistics are plain data; only `Local` and the model hold
@@ -91,4 +94,19 @@ pub struct ParameterGroup {
     pub weight_decay: f64,
     /// Canonical parameter names.
     pub parameters: BTreeSet<String>,
+}
+
+/// The parameters that are trained.
+pub fn trained<M: Module>(model: &M) -> BTreeSet<ParamId> {
+    struct Trained(BTreeSet<ParamId>);
+    impl ModuleVisitor for Trained {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.0.insert(param.id);
+            }
+        }
+    }
+    let mut ids = Trained(BTreeSet::new());
+    model.visit(&mut ids);
+    ids.0
 }

@@ -9,7 +9,8 @@ use std::{mem::MaybeUninit, sync::Arc};
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension,
-        get_or_init_device_settings, tensor::{FloatTensor, IntTensor},
+        get_or_init_device_settings,
+        tensor::{FloatTensor, IntTensor},
     },
     tensor::{DType, IndexingUpdateOp, Shape, Tensor, TensorData},
 };

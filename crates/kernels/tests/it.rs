@@ -13,6 +13,7 @@ mod it {
     mod linear;
     mod norm;
     mod response;
+    mod rows;
     mod softmax;
     mod update;
 }

@@ -22,7 +22,7 @@ use hearth_data::{
     transform::PictureRecipe,
     unreadable::Unreadable,
 };
-use hearth_engine::{Replicas, Run, classification::Tally, cut};
+use hearth_engine::{Replicas, Run, classification::Tally, cut, ignored_orientation};
 
 use super::{
     Classifier, Prompts, class_embeddings,
@@ -30,7 +30,6 @@ use super::{
     templates,
 };
 use crate::{
-    dataset::ignored_orientation,
     error::ClipError,
     model::Clip,
     pictures::{Pictures, Prepared},

@@ -1,0 +1,198 @@
+//! What must hold between the keys of a MAE spec before an action begins.
+
+use hearth_spec::{
+    Checks, Diagnostic, Diagnostics, Document,
+    common::{IntervalUnit, device_ids},
+};
+
+use super::{Action, MaeSpec, Stage};
+use crate::{
+    arch::{self, Arch, Kind},
+    masking,
+};
+
+/// The warnings, or everything that speaks against running `action`.
+pub fn check(
+    document: &Document,
+    spec: &MaeSpec,
+    action: Action,
+) -> Result<Vec<Diagnostic>, Diagnostics> {
+    let mut checks = document.check();
+    checks.blocks(spec, action.blocks());
+    results_dir(&mut checks, spec, action);
+    mask_ratio(&mut checks);
+    match Arch::named(&spec.model.arch) {
+        Some(arch) => pictures(&mut checks, spec, action, arch),
+        None => {
+            let names: Vec<&str> = arch::ALL.iter().map(|arch| arch.name).collect();
+            let found = format!("`{}`", spec.model.arch);
+            checks
+                .error("model.arch", found, "a known architecture")
+                .suggest(&spec.model.arch, &names)
+                .hint(format!("the architectures are {}", names.join(", ")));
+        }
+    }
+    match action {
+        Action::Train | Action::Benchmark => train(&mut checks, spec, action),
+        Action::Evaluate => {
+            data(&mut checks, "dataset.val_data_sources", spec.dataset.val_data_sources.as_deref());
+        }
+        Action::Inference => {
+            let key = "dataset.test_data_sources";
+            data(&mut checks, key, spec.dataset.test_data_sources.as_deref());
+        }
+    }
+    checks.into_result()
+}
+
+fn results_dir(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action) {
+    if action != Action::Benchmark && spec.results_dir(action).is_none() {
+        let own = format!("{}.results_dir", action.name());
+        let message =
+            format!("you need to set at least one of following fields: `results_dir`, `{own}`");
+        checks.refuse("results_dir", message).hint("add `results_dir=FOLDER` to the command");
+    }
+}
+
+/// TAO's own documents name these keys where the network does not have them.
+fn mask_ratio(checks: &mut Checks<'_>) {
+    for name in ["mask_ratio", "norm_pix_loss"] {
+        let key = format!("model.{name}");
+        if checks.document().is_written(&key) {
+            checks.refuse(&key, "not a key of `model`").hint(format!("it is `train.{name}`"));
+        }
+    }
+}
+
+/// The size of the pictures fits the architecture, and the mask leaves something of them.
+fn pictures(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action, arch: Arch) {
+    let (size, cell) = (spec.dataset.augmentation.input_size, arch.cell());
+    let key = "dataset.augmentation.input_size";
+    if !size.is_multiple_of(cell) {
+        let below = (size / cell * cell).max(cell);
+        checks
+            .error(key, size, format!("a multiple of {cell}, the cell of `{}`", arch.name))
+            .hint(format!("the nearest are {below} and {}", below + cell));
+        return;
+    }
+    let pretrains = spec.train.stage == Stage::Pretrain;
+    let cells = (size / cell).pow(2);
+    let kept = masking::kept(cells, spec.train.mask_ratio);
+    if pretrains && matches!(action, Action::Train | Action::Benchmark) && kept == 0 {
+        let found = format!("{} of {cells} cells of {cell} pixels", spec.train.mask_ratio);
+        checks
+            .error("train.mask_ratio", found, "one cell that the encoder sees")
+            .hint(format!("lower it, or raise `{key}`"));
+    }
+    if pretrains && kept == cells {
+        let found = format!("{} of {cells} cells of {cell} pixels", spec.train.mask_ratio);
+        checks.error("train.mask_ratio", found, "one cell that the encoder has to predict");
+    }
+    if checks.document().is_written("hearth.train.mask_mode")
+        && !matches!(arch.kind, Kind::ConvNext(..))
+    {
+        let message = format!("not used: it belongs to ConvNeXt V2, not to `{}`", arch.name);
+        checks.warn("hearth.train.mask_mode", message);
+    }
+}
+
+fn train(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action) {
+    if action == Action::Train {
+        data(checks, "dataset.train_data_sources", spec.dataset.train_data_sources.as_deref());
+        if spec.dataset.val_data_sources.is_none() {
+            checks.warn("dataset.val_data_sources", "not set: this training is not validated");
+        }
+    }
+    stage(checks, spec);
+    augmentation(checks, spec);
+    intervals(checks, spec);
+    let common = &spec.train.common;
+    devices(checks, "train", common.num_gpus, &common.gpu_ids);
+    let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.batch_size);
+    if parts > batch_size {
+        let needed = format!("at most `dataset.batch_size`, which is {batch_size}");
+        checks.error("hearth.train.micro_batches", parts, needed);
+    }
+}
+
+/// Keys that act in one of the two stages.
+fn stage(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let of_finetuning = [
+        "train.optim.layer_decay",
+        "train.optim.backbone_multiplier",
+        "model.drop_path_rate",
+        "train.pretrained_model_path",
+    ];
+    let document = checks.document();
+    match spec.train.stage {
+        Stage::Pretrain => {
+            for key in of_finetuning.into_iter().filter(|key| document.is_written(key)) {
+                checks.warn(key, "not used: it belongs to `train.stage: finetune`");
+            }
+        }
+        Stage::Finetune => {
+            if spec.model.num_classes < 2 {
+                let found = spec.model.num_classes;
+                checks.error("model.num_classes", found, "at least two classes to choose from");
+            }
+            let both = ["train.optim.layer_decay", "train.optim.backbone_multiplier"];
+            if both.into_iter().all(|key| document.is_written(key))
+                && spec.train.optim.layer_decay != 1.0
+            {
+                checks
+                    .warn(both[1], "not used: `train.optim.layer_decay` takes its place")
+                    .hint("leave one of the two out");
+            }
+        }
+    }
+}
+
+fn augmentation(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let augmentation = &spec.dataset.augmentation;
+    for (name, low, high) in [
+        ("scale", augmentation.min_scale, augmentation.max_scale),
+        ("ratio", augmentation.min_ratio, augmentation.max_ratio),
+    ] {
+        if low > high {
+            let key = format!("dataset.augmentation.min_{name}");
+            checks.error(&key, low, format!("at most `max_{name}`, which is {high}"));
+        }
+    }
+}
+
+fn intervals(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let common = &spec.train.common;
+    let needed = format!("at most `train.num_epochs`, which is {}", common.num_epochs);
+    if common.checkpoint_interval_unit == IntervalUnit::Epoch
+        && common.checkpoint_interval > common.num_epochs
+    {
+        checks
+            .error("train.checkpoint_interval", common.checkpoint_interval, &needed)
+            .hint("lower it, or count with `train.checkpoint_interval_unit: step`");
+    }
+    if common.validation_interval > common.num_epochs {
+        checks.error("train.validation_interval", common.validation_interval, &needed);
+    }
+}
+
+fn data(checks: &mut Checks<'_>, key: &str, folder: Option<&str>) {
+    if folder.is_none() {
+        checks.refuse(key, "no pictures named").hint(format!("add `{key}=FOLDER` to the command"));
+    }
+}
+
+/// `num_gpus` and `gpu_ids` should agree, and no GPU come twice.
+fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
+    let key = format!("{block}.gpu_ids");
+    let ids = device_ids(num_gpus, gpu_ids);
+    if num_gpus != gpu_ids.len() {
+        let message = format!(
+            "length {}, but `{block}.num_gpus` is {num_gpus}: the devices {ids:?} are used",
+            gpu_ids.len()
+        );
+        checks.warn(&key, message);
+    }
+    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
+        checks.error(&key, format!("GPU {} twice", twice.1), "each once");
+    }
+}
