@@ -35,11 +35,11 @@ pub fn check(
     match action {
         Action::Train | Action::Benchmark => train(&mut checks, spec, action),
         Action::Evaluate => {
-            data(&mut checks, "dataset.val_data_sources", spec.dataset.val_data_sources.as_deref());
+            data(&mut checks, "dataset.val_data_sources", &spec.dataset.val_data_sources);
         }
         Action::Inference => {
-            let key = "dataset.test_data_sources";
-            data(&mut checks, key, spec.dataset.test_data_sources.as_deref());
+            let test = spec.dataset.test_data_sources.as_deref();
+            data(&mut checks, "dataset.test_data_sources", test.unwrap_or_default());
         }
     }
     checks.into_result()
@@ -98,8 +98,8 @@ fn pictures(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action, arch: Arch)
 
 fn train(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action) {
     if action == Action::Train {
-        data(checks, "dataset.train_data_sources", spec.dataset.train_data_sources.as_deref());
-        if spec.dataset.val_data_sources.is_none() {
+        data(checks, "dataset.train_data_sources", &spec.dataset.train_data_sources);
+        if spec.dataset.val_data_sources.is_empty() {
             checks.warn("dataset.val_data_sources", "not set: this training is not validated");
         }
     }
@@ -175,8 +175,8 @@ fn intervals(checks: &mut Checks<'_>, spec: &MaeSpec) {
     }
 }
 
-fn data(checks: &mut Checks<'_>, key: &str, folder: Option<&str>) {
-    if folder.is_none() {
+fn data(checks: &mut Checks<'_>, key: &str, folder: &str) {
+    if folder.is_empty() {
         checks.refuse(key, "no pictures named").hint(format!("add `{key}=FOLDER` to the command"));
     }
 }

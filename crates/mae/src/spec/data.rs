@@ -33,11 +33,10 @@ block! {
         batch_size: usize = 3 => min(1), template(1),
         /// Pictures to train on: pre-training takes a folder with all its sub-folders, fine-tuning a folder of
         /// class folders.
-        train_data_sources: Option<String> => empty_when_unset(), known_as(&["train_dir", "root"]),
+        train_data_sources: String => known_as(&["train_dir", "root"]),
         /// Pictures to validate and evaluate on, laid out in the same way.
-        val_data_sources: Option<String> =>
-            empty_when_unset(), known_as(&["val_dir"]),
-            differs("without it TAO searches the whole file system; ours trains without validation"),
+        val_data_sources: String =>
+            known_as(&["val_dir"]), differs("without it TAO searches the whole file system; ours trains without validation"),
         /// Pictures of `inference`, a folder with all its sub-folders.
         test_data_sources: Option<String> => empty_when_unset(), known_as(&["test_dir"]),
         /// Threads that decode. Results do not depend on it.

@@ -21,10 +21,10 @@ options! {
     pub enum Precision {
         /// 16 bits with a loss scale.
         Fp16 = "fp16" | "16" | "16-mixed" | "float16",
-        /// 32 bits throughout.
-        Fp32 = "fp32" | "32" | "32-true" | "float32",
         /// 16 bits with the exponent of 32.
         Bf16 = "bf16" | "bf16-mixed" | "bfloat16",
+        /// 32 bits throughout.
+        Fp32 = "fp32" | "32" | "32-true" | "float32",
     }
 }
 
@@ -80,7 +80,7 @@ block! {
         /// Momentum of SGD.
         momentum: f64 = 0.9 => above(0.0), max(1.0), inert("AdamW keeps means of its own: 0.9 and 0.95"),
         /// Decoupled weight decay. Vectors and biases have none.
-        weight_decay: f64 = 0.05 => min(0.0), max(1.0), known_as(&["wd"]),
+        weight_decay: f64 = 0.05 => above(0.0), max(1.0), known_as(&["wd"]),
         /// Rate of each layer over that of the one behind it, in fine-tuning; 1 makes all alike.
         layer_decay: f64 = 0.75 =>
             above(0.0), known_as(&["llrd"]), differs("TAO computes the rates and then leaves them out"),
