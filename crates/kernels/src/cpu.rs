@@ -11,6 +11,9 @@ use burn::{
     tensor::{Bytes, DType, FloatDType, Shape},
 };
 use burn_flex::{FlexTensor, Layout};
+#[cfg(target_arch = "x86_64")]
+use pulp::x86::{V3, V4};
+use pulp::{Scalar, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Elements of one piece of work: 64 KiB, so that input and output stay in the second-level cache.
@@ -176,17 +179,48 @@ pub(crate) fn last_side(x: &FlexTensor) -> usize {
     x.layout().shape().as_slice().last().copied().unwrap_or(1)
 }
 
-/// Runs `work` compiled for the widest vectors of this processor.
+/// Runs `work` compiled for the widest vectors of this processor, for loops of which the compiler makes
+/// vector instructions.
 #[inline(always)]
 pub(crate) fn with_vectors(work: impl FnOnce()) {
     #[cfg(target_arch = "x86_64")]
     {
-        if let Some(avx512) = pulp::x86::V4::try_new() {
-            return pulp::Simd::vectorize(avx512, work);
+        if let Some(avx512) = V4::try_new() {
+            return Simd::vectorize(avx512, work);
         }
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            return pulp::Simd::vectorize(avx2, work);
+        if let Some(avx2) = V3::try_new() {
+            return Simd::vectorize(avx2, work);
         }
     }
     work();
+}
+
+/// As [`with_vectors`], for work that names its vector instructions.
+#[inline(always)]
+pub(crate) fn with_simd<W: WithSimd>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(avx512) = V4::try_new() {
+            return Simd::vectorize(avx512, work);
+        }
+        if let Some(avx2) = V3::try_new() {
+            return Simd::vectorize(avx2, work);
+        }
+    }
+    work.with_simd(Scalar::new())
+}
+
+/// As [`with_simd`], inside of work that is compiled for the same vectors already.
+#[inline(always)]
+fn inlined_simd<W: WithSimd>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(avx512) = V4::try_new() {
+            return work.with_simd(avx512);
+        }
+        if let Some(avx2) = V3::try_new() {
+            return work.with_simd(avx2);
+        }
+    }
+    work.with_simd(Scalar::new())
 }

@@ -14,17 +14,9 @@ const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// e^x within 2 units in the last place.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUNDING);
-    let n = rounded - ROUNDING;
-    let r = n.mul_add(-LN_2[1], n.mul_add(-LN_2[0], x));
-    // (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of e^r 3e-9
-    let tail =
-        polynomial(r, [0.499_999_94, 0.166_665_2, 0.041_668_404, 0.008_368_899, 0.001_381_422_2]);
-    let power = (tail * r).mul_add(r, r) + 1.0;
+    let (power, n) = power(x);
     // Twice half of the exponent: 2^n alone would overflow where e^x does not.
-    let half = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
-    let n = rounded.to_bits() as i32 - ROUNDING.to_bits() as i32;
-    let value = power * half(n >> 1) * half(n - (n >> 1));
+    let value = power * two_to(n >> 1) * two_to(n - (n >> 1));
     let value = if x < LEAST_EXPONENT { 0.0 } else { value };
     if x > GREATEST_EXPONENT { f32::INFINITY } else { value }
 }
@@ -32,7 +24,31 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// 1 / (1 + e^-x).
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + exp(-x))
+    // Beyond these bounds 1 + e^-x is 1 or the result, as a normal number, 0.
+    let bounded = if x > -LEAST_EXPONENT { -LEAST_EXPONENT } else { x };
+    let bounded = if bounded < LEAST_EXPONENT { LEAST_EXPONENT } else { bounded };
+    let (power, n) = power(-bounded);
+    let value = 1.0 / power.mul_add(two_to(n), 1.0);
+    if x < LEAST_EXPONENT { 0.0 } else { value }
+}
+
+/// p and n with p 2^n = e^x, p between 0.7 and 1.42.
+#[inline(always)]
+fn power(x: f32) -> (f32, i32) {
+    let rounded = x.mul_add(std::f32::consts::LOG2_E, ROUNDING);
+    let n = rounded - ROUNDING;
+    let r = n.mul_add(-LN_2[1], n.mul_add(-LN_2[0], x));
+    // (e^r - 1 - r) / r^2 on |r| <= ln(2) / 2: relative error of e^r 3e-9
+    let tail =
+        polynomial(r, [0.499_999_94, 0.166_665_2, 0.041_668_404, 0.008_368_899, 0.001_381_422_2]);
+    let power = (tail * r).mul_add(r, r) + 1.0;
+    (power, rounded.to_bits() as i32 - ROUNDING.to_bits() as i32)
+}
+
+/// 2^n for n from -126 to 127.
+#[inline(always)]
+fn two_to(n: i32) -> f32 {
+    f32::from_bits(((n + 127) << 23) as u32)
 }
 
 /// The error function within 4e-7.

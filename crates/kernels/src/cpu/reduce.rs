@@ -3,7 +3,9 @@
 //!
 //! The order of the additions depends on the length and on the vectors of the processor alone.
 
-use pulp::{Scalar, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
+
+use super::inlined_simd;
 
 /// Vectors that are joined side by side, which hides how long one addition takes.
 const VECTORS: usize = 4;
@@ -11,34 +13,19 @@ const VECTORS: usize = 4;
 /// Sum of all elements.
 #[inline(always)]
 pub(crate) fn sum(x: &[f32]) -> f32 {
-    with_simd(Sum(x))
+    inlined_simd(Sum(x))
 }
 
 /// Sum of the products of two slices of one length.
 #[inline(always)]
 pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    with_simd(Dot(x, &y[..x.len()]))
+    inlined_simd(Dot(x, &y[..x.len()]))
 }
 
 /// The greatest element, or minus infinity; not a number where it meets one is left to the caller.
 #[inline(always)]
 pub(crate) fn greatest(x: &[f32]) -> f32 {
-    with_simd(Greatest(x))
-}
-
-/// Runs `work`, which is inlined into code compiled for the same vectors.
-#[inline(always)]
-fn with_simd(work: impl WithSimd<Output = f32>) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(avx512) = pulp::x86::V4::try_new() {
-            return work.with_simd(avx512);
-        }
-        if let Some(avx2) = pulp::x86::V3::try_new() {
-            return work.with_simd(avx2);
-        }
-    }
-    work.with_simd(Scalar::new())
+    inlined_simd(Greatest(x))
 }
 
 struct Sum<'a>(&'a [f32]);

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 
 use burn::tensor::Shape;
 use burn_flex::FlexTensor;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::cpu;
@@ -26,12 +27,15 @@ struct Lanes([f32; LANES]);
 impl Lanes {
     const ZERO: Self = Self([0.0; LANES]);
 
-    /// Adds the products with `factors`.
+    /// The vectors of the processor that the numbers fill.
     #[inline(always)]
-    fn add(&mut self, numbers: &Self, factors: &Self) {
-        for l in 0..LANES {
-            self.0[l] = numbers.0[l].mul_add(factors.0[l], self.0[l]);
-        }
+    fn vectors<S: Simd>(&self) -> &[S::f32s] {
+        S::as_simd_f32s(&self.0).0
+    }
+
+    #[inline(always)]
+    fn vectors_mut<S: Simd>(&mut self) -> &mut [S::f32s] {
+        S::as_mut_simd_f32s(&mut self.0).0
     }
 }
 
@@ -67,14 +71,10 @@ pub(super) fn convolve(x: &FlexTensor, taps: &Taps, bias: Option<&FlexTensor>) -
         let mut border = Border::new(&pictures, taps.side / 2);
         for (block, taps_of) in taps.blocks.iter().enumerate() {
             let start = bias.map_or(Lanes::ZERO, |bias| lanes(bias, block));
-            cpu::with_vectors(
-                #[inline(always)]
-                || {
-                    border.copy(&pictures, b, first, block);
-                    let out = (&mut *out, &pictures, block);
-                    convolve_rows(&border, taps_of, taps.side, start, out);
-                },
-            );
+            border.copy(&pictures, b, first, block);
+            let border = &border;
+            let out = (&mut *out, &pictures, block);
+            cpu::with_simd(Convolve { border, taps: taps_of, side: taps.side, start, out });
         }
     });
     cpu::tensor(out, x.layout().shape().clone())
@@ -157,23 +157,31 @@ impl Border {
 }
 
 /// Writes 16 channels of all rows of a piece.
-#[inline(always)]
-fn convolve_rows(
-    border: &Border,
-    taps: &[Lanes],
+struct Convolve<'a> {
+    border: &'a Border,
+    taps: &'a [Lanes],
     side: usize,
     start: Lanes,
-    (out, pictures, block): (&mut [MaybeUninit<f32>], &Pictures<'_>, usize),
-) {
-    let tiles = pictures.width / TILE;
-    for (y, out) in out.chunks_exact_mut(pictures.row()).enumerate() {
-        let (of_tiles, rest) = out.split_at_mut(tiles * TILE * pictures.channels);
-        for (x, out) in of_tiles.chunks_exact_mut(TILE * pictures.channels).enumerate() {
-            let sums = tile::<TILE>(border, taps, side, start, [y, x * TILE]);
-            write(out, pictures.channels, block, &sums);
-        }
-        for (x, out) in (tiles * TILE..).zip(rest.chunks_exact_mut(pictures.channels)) {
-            write(out, pictures.channels, block, &tile::<1>(border, taps, side, start, [y, x]));
+    out: (&'a mut [MaybeUninit<f32>], &'a Pictures<'a>, usize),
+}
+
+impl WithSimd for Convolve<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { border, taps, side, start, out: (out, pictures, block) } = self;
+        let taps = (taps, side, start);
+        let tiles = pictures.width / TILE;
+        for (y, out) in out.chunks_exact_mut(pictures.row()).enumerate() {
+            let (of_tiles, rest) = out.split_at_mut(tiles * TILE * pictures.channels);
+            for (x, out) in of_tiles.chunks_exact_mut(TILE * pictures.channels).enumerate() {
+                let sums = tile::<S, TILE>(simd, border, taps, [y, x * TILE]);
+                write(out, pictures.channels, block, &sums);
+            }
+            for (x, out) in (tiles * TILE..).zip(rest.chunks_exact_mut(pictures.channels)) {
+                write(out, pictures.channels, block, &tile::<S, 1>(simd, border, taps, [y, x]));
+            }
         }
     }
 }
@@ -196,23 +204,29 @@ fn write(out: &mut [MaybeUninit<f32>], channels: usize, block: usize, sums: &[La
 
 /// `N` neighbouring outputs.
 #[inline(always)]
-fn tile<const N: usize>(
+fn tile<S: Simd, const N: usize>(
+    simd: S,
     border: &Border,
-    taps: &[Lanes],
-    side: usize,
-    start: Lanes,
+    (taps, side, start): (&[Lanes], usize, Lanes),
     [y, x]: [usize; 2],
 ) -> [Lanes; N] {
-    let mut sums = [start; N];
-    for (ky, taps) in taps.chunks_exact(side).enumerate() {
-        for (kx, tap) in taps.iter().enumerate() {
-            let pixels: &[Lanes; N] = border.pixels(y + ky, x + kx);
-            for n in 0..N {
-                sums[n].add(&pixels[n], tap);
+    let mut out = [start; N];
+    for v in 0..LANES / S::F32_LANES {
+        let mut sums = [start.vectors::<S>()[v]; N];
+        for (ky, taps) in taps.chunks_exact(side).enumerate() {
+            for (kx, tap) in taps.iter().enumerate() {
+                let tap = tap.vectors::<S>()[v];
+                let pixels: &[Lanes; N] = border.pixels(y + ky, x + kx);
+                for n in 0..N {
+                    sums[n] = simd.mul_add_e_f32s(pixels[n].vectors::<S>()[v], tap, sums[n]);
+                }
             }
         }
+        for n in 0..N {
+            out[n].vectors_mut::<S>()[v] = sums[n];
+        }
     }
-    sums
+    out
 }
 
 /// The gradient of the kernels of `side` for contiguous `x` and `grad` [B, H, W, C]: [C, 1, K, K].
@@ -230,13 +244,9 @@ pub(super) fn weight_gradient(x: &FlexTensor, side: usize, grad: &FlexTensor) ->
         for piece in start..pieces.min(start + some) {
             let (b, first) = (piece / of_picture, piece % of_picture * ROWS);
             for (block, sums) in sums.chunks_exact_mut(area).enumerate() {
-                cpu::with_vectors(
-                    #[inline(always)]
-                    || {
-                        border.copy(&pictures, b, first, block);
-                        add_rows(&border, &grads, [b, first, block], side, sums);
-                    },
-                );
+                border.copy(&pictures, b, first, block);
+                let (border, grads, place) = (&border, &grads, [b, first, block]);
+                cpu::with_simd(AddRows { border, grads, place, side, sums });
             }
         }
         sums.into_iter().flat_map(|sums| sums.0).collect()
@@ -249,48 +259,63 @@ pub(super) fn weight_gradient(x: &FlexTensor, side: usize, grad: &FlexTensor) ->
 }
 
 /// Adds what the rows of a piece contribute to the taps `sums` of 16 channels.
-#[inline(always)]
-fn add_rows(
-    border: &Border,
-    grads: &Pictures<'_>,
-    [b, first, block]: [usize; 3],
+struct AddRows<'a> {
+    border: &'a Border,
+    grads: &'a Pictures<'a>,
+    place: [usize; 3],
     side: usize,
-    sums: &mut [Lanes],
-) {
-    let mut row = vec![Lanes::ZERO; grads.width];
-    for y in first..grads.height.min(first + ROWS) {
-        let pixels = row.iter_mut().enumerate();
-        pixels.for_each(|(x, grad)| *grad = grads.pixel([b, y, x], block));
-        for (ky, sums) in sums.chunks_exact_mut(side).enumerate() {
-            let at = y - first + ky;
-            match side {
-                7 => add_taps::<7>(border, at, &row, sums),
-                3 => add_taps::<3>(border, at, &row, sums),
-                _ => (0..side).for_each(|kx| add_tap(border, [at, kx], &row, &mut sums[kx])),
+    sums: &'a mut [Lanes],
+}
+
+impl WithSimd for AddRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { border, grads, place: [b, first, block], side, sums } = self;
+        let mut row = vec![Lanes::ZERO; grads.width];
+        for y in first..grads.height.min(first + ROWS) {
+            for (x, grad) in row.iter_mut().enumerate() {
+                *grad = grads.pixel([b, y, x], block);
+            }
+            for (ky, sums) in sums.chunks_exact_mut(side).enumerate() {
+                let at = y - first + ky;
+                match side {
+                    7 => add_taps::<S, 7>(simd, border, [at, 0], &row, sums),
+                    3 => add_taps::<S, 3>(simd, border, [at, 0], &row, sums),
+                    _ => {
+                        for (kx, sum) in sums.chunks_exact_mut(1).enumerate() {
+                            add_taps::<S, 1>(simd, border, [at, kx], &row, sum);
+                        }
+                    }
+                }
             }
         }
     }
 }
 
-/// One row of `K` taps, all in registers.
+/// `K` neighbouring taps of a row, all in registers.
 #[inline(always)]
-fn add_taps<const K: usize>(border: &Border, row: usize, grads: &[Lanes], sums: &mut [Lanes]) {
-    let sums: &mut [Lanes; K] = sums.try_into().expect("a row of taps");
-    let mut held = *sums;
-    for (x, grad) in grads.iter().enumerate() {
-        let pixels: &[Lanes; K] = border.pixels(row, x);
-        for k in 0..K {
-            held[k].add(&pixels[k], grad);
+fn add_taps<S: Simd, const K: usize>(
+    simd: S,
+    border: &Border,
+    [row, column]: [usize; 2],
+    grads: &[Lanes],
+    sums: &mut [Lanes],
+) {
+    let sums: &mut [Lanes; K] = sums.try_into().expect("as many taps");
+    for v in 0..LANES / S::F32_LANES {
+        let mut held = [simd.splat_f32s(0.0); K];
+        for (x, grad) in grads.iter().enumerate() {
+            let grad = grad.vectors::<S>()[v];
+            let pixels: &[Lanes; K] = border.pixels(row, x + column);
+            for k in 0..K {
+                held[k] = simd.mul_add_e_f32s(pixels[k].vectors::<S>()[v], grad, held[k]);
+            }
         }
-    }
-    *sums = held;
-}
-
-/// One tap.
-#[inline(always)]
-fn add_tap(border: &Border, [row, column]: [usize; 2], grads: &[Lanes], sum: &mut Lanes) {
-    for (x, grad) in grads.iter().enumerate() {
-        let [pixel] = border.pixels(row, x + column);
-        sum.add(pixel, grad);
+        for k in 0..K {
+            let sum = &mut sums[k].vectors_mut::<S>()[v];
+            *sum = simd.add_f32s(*sum, held[k]);
+        }
     }
 }
