@@ -204,7 +204,7 @@ impl TrainBatches {
     pub(crate) fn patch_budget(&self) -> Option<u32> {
         match self.source.dataset().picture.resize {
             ResizeMode::PatchBudget { budget, .. } => Some(budget),
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => None,
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod it {
     mod archives;
+    mod augment;
     mod classes;
     mod draws;
     mod fixtures;
