@@ -11,6 +11,7 @@ mod it {
     mod folders;
     mod formats;
     mod loading;
+    mod mixing;
     mod parts;
     mod patches;
     mod pictures;
