@@ -1,9 +1,10 @@
 """Pictures per second of torchvision's loader, as JSON lines; the other side is the loader of Hearth.
 
-    python benches/peers/loader.py FOLDER [--transform train|evaluate] [--workers 2] [--batch 16] [--windows 5]
+    python benches/peers/loader.py FOLDER [--transform train|finetune|evaluate] [--workers 2] [--batch 16] [--windows 5]
 
 Pillow decodes and resizes, torchvision crops, mirrors and normalises, a `DataLoader` with worker processes
-makes the batches: the input of open_clip's training. A window is 16 batches; the first one fills the queues and
+makes the batches: the input of open_clip's training. `finetune` is timm's `create_transform` with the values of
+TAO's MAE. A window is 16 batches; the first one fills the queues and
 is not counted.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from timm.data import create_transform
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -24,7 +26,12 @@ WINDOW = 16
 
 
 def transform(name: str):
-    """The pictures of CLIP's training and of its evaluation."""
+    """The pictures of CLIP's training, of MAE's fine-tuning and of CLIP's evaluation."""
+    if name == "finetune":
+        return create_transform(
+            224, is_training=True, scale=(0.1, 2.0), ratio=(0.75, 1.33), hflip=0.5, interpolation="bilinear",
+            auto_augment="rand-m9-mstd0.5-inc1", color_jitter=0.0, re_prob=0.0,
+        )  # fmt: skip
     last = [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     if name == "train":
         crop = transforms.RandomResizedCrop(224, scale=(0.4, 1.0), interpolation=BICUBIC)
@@ -50,7 +57,7 @@ class Pictures(Dataset):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--transform", choices=["train", "evaluate"], default="train")
+    parser.add_argument("--transform", choices=["train", "finetune", "evaluate"], default="train")
     for name, default in [("workers", 2), ("batch", 16), ("windows", 5)]:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()

@@ -144,7 +144,7 @@ impl CaptionedPictures {
     pub(crate) fn patch_budget(&self) -> Option<u32> {
         match self.picture.resize {
             ResizeMode::PatchBudget { budget, .. } => Some(budget),
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => None,
+            _ => None,
         }
     }
 

@@ -95,9 +95,7 @@ impl Recipe {
     pub(crate) fn patches(&self, patch_size: usize) -> usize {
         match self.picture.resize {
             ResizeMode::PatchBudget { budget, .. } => budget as usize,
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => {
-                (self.picture.size as usize / patch_size).pow(2)
-            }
+            _ => (self.picture.size as usize / patch_size).pow(2),
         }
     }
 

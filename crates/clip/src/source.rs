@@ -250,7 +250,7 @@ fn augmentation(
     let augmentation = &spec.dataset.augmentation;
     Some(Augmentation {
         scale: [augmentation.scale[0], augmentation.scale[1]],
-        filter: setup.recipe.picture.filter,
+        filter: setup.recipe.picture.filter.into(),
         colour_jitter: colour_jitter(&augmentation.color_jitter),
         grayscale: augmentation.grayscale,
         flip: spec.hearth.dataset.train.flip,

@@ -1,6 +1,6 @@
 //! Pictures per second of the loader, as JSON lines; the other side is `benches/peers/loader.py`.
 //!
-//! `cargo run --release -p hearth-data --example loading -- FOLDER [train|evaluate|draft] [THREADS] [BATCH] [WINDOWS]`
+//! `cargo run --release -p hearth-data --example loading -- FOLDER [train|finetune|evaluate|draft] [THREADS] [BATCH] [WINDOWS]`
 
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
@@ -16,7 +16,7 @@ use hearth_data::picture::Picture;
 use hearth_data::random::Key;
 use hearth_data::resize::Filter;
 use hearth_data::sampler::EpochPlan;
-use hearth_data::transform::{Augmentation, PictureRecipe, ResizeMode};
+use hearth_data::transform::{Augmentation, PictureRecipe, RandAugment, ResizeMode, fill_colour};
 use serde_json::{Value, json};
 
 /// Batches that are measured together.
@@ -76,11 +76,28 @@ fn pictures(folder: &Path, case: &str, samples: usize) -> std::io::Result<Pictur
         mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
         std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
     };
-    let augmentation =
-        (case == "train").then(|| Augmentation { flip: 0.5, ..Augmentation::default() });
+    let augmentation = match case {
+        "train" => Some(Augmentation { flip: 0.5, ..Augmentation::default() }),
+        "finetune" => Some(finetune()?),
+        _ => None,
+    };
     let repeats = samples.div_ceil(paths.len().max(1));
     let draft = case == "draft";
     Ok(Pictures { paths, recipe, augmentation, repeats, draft })
+}
+
+/// What TAO's MAE does to pictures in fine-tuning.
+fn finetune() -> std::io::Result<Augmentation> {
+    let policy = RandAugment::parse("rand-m9-mstd0.5-inc1").map_err(std::io::Error::other)?;
+    let fill = fill_colour([0.485, 0.456, 0.406]);
+    Ok(Augmentation {
+        scale: [0.1, 2.0],
+        ratio: [0.75, 1.33],
+        filter: Filter::Bilinear.into(),
+        flip: 0.5,
+        rand_augment: Some(RandAugment { fill, ..policy }),
+        ..Augmentation::default()
+    })
 }
 
 fn main() -> ExitCode {
@@ -90,8 +107,9 @@ fn main() -> ExitCode {
     };
     let case = arguments.get(1).map_or("train", String::as_str);
     let folder = arguments.first().map(Path::new);
-    let Some(folder) = folder.filter(|_| ["train", "evaluate", "draft"].contains(&case)) else {
-        println!("needed a folder of JPEG files, and `train`, `evaluate` or `draft`");
+    let cases = ["train", "finetune", "evaluate", "draft"];
+    let Some(folder) = folder.filter(|_| cases.contains(&case)) else {
+        println!("needed a folder of JPEG files, and one of {cases:?}");
         return ExitCode::FAILURE;
     };
     let (threads, batch, windows) = (number(2, 2), number(3, 16), number(4, 5));

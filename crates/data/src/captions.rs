@@ -40,9 +40,13 @@ pub struct PairSource {
 /// The names in a list file: one a line, white space at the ends and empty lines dropped. The error
 /// holds every entry that could leave the folder or is no name.
 pub fn parse_list(text: &str) -> Result<Vec<&str>, Vec<String>> {
+    parse_names(text, |line| line)
+}
+
+fn parse_names(text: &str, name: fn(&str) -> &str) -> Result<Vec<&str>, Vec<String>> {
     let (mut names, mut problems) = (Vec::new(), Vec::new());
     for (number, line) in text.lines().enumerate() {
-        let name = text::strip(line);
+        let name = text::strip(name(line));
         if name.is_empty() {
             continue;
         }
@@ -71,10 +75,15 @@ pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if is_named && !name.ends_with('/') { Ok(()) } else { Err("names no file") }
 }
 
-/// Reads a list file and joins its names to a folder; every bad entry in one error.
-pub(crate) fn read_list(list: &Path, dir: &Path) -> Result<Vec<PathBuf>, DataError> {
+/// Reads a list file and joins its names to a folder; every bad entry in one error. `name` finds the name
+/// in a line.
+pub(crate) fn read_list(
+    list: &Path,
+    dir: &Path,
+    name: fn(&str) -> &str,
+) -> Result<Vec<PathBuf>, DataError> {
     let text = text::read(list)?;
-    let names = parse_list(&text).map_err(|problems| {
+    let names = parse_names(&text, name).map_err(|problems| {
         entries(list, "entries are not names relative to the folder", problems)
     })?;
     Ok(names.into_iter().map(|name| dir.join(name)).collect())
@@ -87,7 +96,7 @@ pub(crate) fn read_source(
 ) -> Result<pairs::Found, DataError> {
     let source = &unpacked(source, reading)?;
     let (images, origin) = match &source.image_list_file {
-        Some(list) => (read_list(list, &source.image_dir)?, list.as_path()),
+        Some(list) => (read_list(list, &source.image_dir, |line| line)?, list.as_path()),
         None => (pictures_of(source)?, source.image_dir.as_path()),
     };
     let is_listed = source.image_list_file.is_some();

@@ -1,7 +1,7 @@
 //! Pictures by class: one folder per class, or a list with the class behind every picture.
 //!
-//! Classes stand in the sorted order of their folders, or of the words of the list; a file may give them
-//! names. Classes of that file without a picture are kept: they are possible answers.
+//! Classes stand in the sorted order of their folders, as in torchvision's `ImageFolder`, or of the words of
+//! the list, numbers by their value. A file may give them names.
 
 mod diagnose;
 mod names;
@@ -16,6 +16,16 @@ use crate::folder::{self, Folder};
 use crate::inputs::{PictureSource, pictures};
 use crate::text;
 
+/// What classes are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Their names are answers in words: no two may be alike, and a class without a picture is kept as one
+    /// more possible answer.
+    Words,
+    /// A model learns them: each needs a picture, whatever it is called.
+    Labels,
+}
+
 /// Where pictures and their classes are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassSource {
@@ -26,6 +36,18 @@ pub struct ClassSource {
     /// Lines `FOLDER<TAB>NAME`; or one name a line in the sorted order of the folders; or the folders
     /// themselves. `None` takes the names of the folders.
     pub class_names: Option<PathBuf>,
+    /// What the classes are for.
+    pub purpose: Purpose,
+    /// Name of the setting that holds `image_dir`, for messages.
+    pub key: &'static str,
+}
+
+impl ClassSource {
+    /// Classes to learn at a path: a folder of class folders, or a list with names relative to its folder.
+    pub fn labels_at(path: &Path, key: &'static str) -> ClassSource {
+        let PictureSource { image_dir, image_list_file } = PictureSource::at(path);
+        ClassSource { image_dir, image_list_file, class_names: None, purpose: Purpose::Labels, key }
+    }
 }
 
 /// One class.
@@ -49,7 +71,7 @@ pub struct Labelled {
 /// Pictures of known classes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ByClass {
-    /// At least two, sorted by key, no two of one name.
+    /// At least two, sorted by key; for words, no two of one name.
     pub classes: Vec<Class>,
     /// Class after class and sorted within, or in the order of the list.
     pub pictures: Vec<Labelled>,
@@ -65,7 +87,10 @@ pub fn read_classes(source: &ClassSource) -> Result<ByClass, DataError> {
     };
     let with: BTreeSet<usize> = found.pictures.iter().map(|(_, key)| *key).collect();
     diagnose::check_splits(source, with.iter().map(|key| found.keys[*key].as_str()))?;
-    let classes = names::classes(source, &found.keys)?;
+    let mut classes = names::classes(source, &found.keys)?;
+    if source.image_list_file.is_some() {
+        names::sort(&mut classes, |class| &class.key);
+    }
     let place: BTreeMap<&str, usize> =
         classes.iter().enumerate().map(|(at, class)| (class.key.as_str(), at)).collect();
     let pictures: Vec<Labelled> = found
@@ -75,11 +100,36 @@ pub fn read_classes(source: &ClassSource) -> Result<ByClass, DataError> {
         .collect();
     let of_classes: BTreeSet<usize> = pictures.iter().map(|picture| picture.class).collect();
     diagnose::check_number(source, classes.len(), of_classes.len())?;
-    found.warnings.extend(without_pictures(source, &classes, &of_classes));
-    if source.class_names.is_none() {
-        found.warnings.extend(names::codes(&classes));
+    match source.purpose {
+        Purpose::Words => {
+            found.warnings.extend(without_pictures(source, &classes, &of_classes));
+            if source.class_names.is_none() {
+                found.warnings.extend(names::codes(&classes));
+            }
+        }
+        Purpose::Labels => diagnose::check_pictures(source, &classes, &of_classes)?,
     }
     Ok(ByClass { classes, pictures, warnings: found.warnings })
+}
+
+impl ByClass {
+    /// The same pictures with the places of other classes: those that a model has learned. Classes are
+    /// told apart by their keys; `place` is where the pictures come from.
+    pub fn in_order_of(self, known: &[Class], place: &Path) -> Result<ByClass, DataError> {
+        let keys = || known.iter().map(|class| &class.key);
+        let places: BTreeMap<&String, usize> = keys().zip(0..).collect();
+        let unknown = self.classes.iter().filter(|class| !places.contains_key(&class.key));
+        let unknown: Vec<String> = unknown.map(|class| names::meant(&class.key, keys())).collect();
+        if !unknown.is_empty() {
+            return Err(entries(place, "classes are not among those of the model", unknown));
+        }
+        let new = |old: usize| places[&self.classes[old].key];
+        let pictures = self.pictures.iter();
+        let pictures = pictures
+            .map(|Labelled { image, class }| Labelled { image: image.clone(), class: new(*class) })
+            .collect();
+        Ok(ByClass { pictures, classes: known.to_vec(), warnings: self.warnings })
+    }
 }
 
 /// Pictures beside the position of their class in `keys`, which is sorted.
@@ -121,10 +171,9 @@ fn in_folders(source: &ClassSource) -> Result<Found, DataError> {
     Ok(found)
 }
 
-/// Sub-folders that can be classes: tools keep their own in hidden ones.
+/// Sub-folders that can be classes.
 fn class_folders(folder: &Folder) -> Vec<&Path> {
-    let is_hidden = |path: &Path| key_of(path).starts_with('.');
-    folder.folders.iter().map(PathBuf::as_path).filter(|path| !is_hidden(path)).collect()
+    folder.folders.iter().map(PathBuf::as_path).filter(|path| !folder::is_hidden(path)).collect()
 }
 
 /// The folder's own name.
@@ -143,7 +192,7 @@ fn listed(list: &Path, dir: &Path) -> Result<Found, DataError> {
             Ok((name, class)) => {
                 let image = dir.join(name);
                 if !image.is_file() {
-                    missing.push(format!("`{}`", image.display()));
+                    missing.push(format!("line {} `{}`", number + 1, image.display()));
                 }
                 rows.push((image, class));
             }
@@ -161,10 +210,10 @@ fn listed(list: &Path, dir: &Path) -> Result<Found, DataError> {
         return Err(error);
     }
     let keys: BTreeSet<&str> = rows.iter().map(|(_, class)| *class).collect();
-    let keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
-    let class_of = |class: &str| keys.binary_search_by(|key| key.as_str().cmp(class));
-    let place = |class: &str| class_of(class).expect("collected from the same rows");
-    let pictures = rows.into_iter().map(|(image, class)| (image, place(class))).collect();
+    let mut keys: Vec<String> = keys.into_iter().map(str::to_owned).collect();
+    names::sort(&mut keys, |key| key);
+    let place: BTreeMap<&str, usize> = keys.iter().map(String::as_str).zip(0..).collect();
+    let pictures = rows.into_iter().map(|(image, class)| (image, place[class])).collect();
     Ok(Found { pictures, keys, warnings: Vec::new() })
 }
 

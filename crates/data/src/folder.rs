@@ -56,8 +56,8 @@ pub(crate) fn list(path: &Path) -> Result<Folder, DataError> {
     Ok(folder)
 }
 
-/// All files below a folder, sorted. A linked folder is entered too, but no folder twice: links may form
-/// loops. Links wait until the real folders are done, so that these keep their own paths.
+/// All files below a folder, sorted; hidden folders are left out. A linked folder is entered too, but no
+/// folder twice: links may form loops. Links wait until the real folders are done, so that these keep their own paths.
 pub(crate) fn files_below(root: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut found = Vec::new();
     let (mut open, mut links) = (vec![root.to_owned()], BTreeSet::new());
@@ -70,7 +70,7 @@ pub(crate) fn files_below(root: &Path) -> Result<Vec<PathBuf>, DataError> {
             continue;
         }
         found.extend(files);
-        for folder in folders {
+        for folder in folders.into_iter().filter(|folder| !is_hidden(folder)) {
             if folder.is_symlink() {
                 links.insert(folder);
             } else {
@@ -99,9 +99,13 @@ pub(crate) fn is_usual_picture(path: &Path) -> bool {
 
 /// Hidden files never have one: `._photo.jpg` is what macOS leaves beside `photo.jpg`.
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    let is_hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
     let is_one = |found: &OsStr| extensions.iter().any(|known| found.eq_ignore_ascii_case(known));
-    !path.file_name().is_none_or(is_hidden) && path.extension().is_some_and(is_one)
+    !is_hidden(path) && path.extension().is_some_and(is_one)
+}
+
+/// Tools keep their own files and folders under such names.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// The first few sub-folders that hold a file of the wanted kind themselves.

@@ -12,8 +12,23 @@ use crate::text;
 pub struct PictureSource {
     /// Searched with all its sub-folders, unless there is a list.
     pub image_dir: PathBuf,
-    /// Names relative to `image_dir`, one a line; only these are taken, in this order.
+    /// Names relative to `image_dir`, one a line; only these are taken, in this order. What stands behind
+    /// a tab, as a class does, is left out.
     pub image_list_file: Option<PathBuf>,
+}
+
+impl PictureSource {
+    /// The pictures at a path: a folder, or a list with names relative to its folder.
+    pub fn at(path: &Path) -> PictureSource {
+        let folder = path.parent().filter(|_| path.is_file());
+        match folder {
+            Some(folder) => PictureSource {
+                image_dir: folder.to_owned(),
+                image_list_file: Some(path.to_owned()),
+            },
+            None => PictureSource { image_dir: path.to_owned(), image_list_file: None },
+        }
+    }
 }
 
 /// The pictures of all sources in order.
@@ -61,7 +76,7 @@ fn pictures_of(source: &PictureSource) -> Result<Vec<PathBuf>, DataError> {
     let Some(list) = &source.image_list_file else {
         return walk(&source.image_dir);
     };
-    let pictures = read_list(list, &source.image_dir)?;
+    let pictures = read_list(list, &source.image_dir, before_tab)?;
     let missing: Vec<_> = pictures.iter().filter(|path| !path.is_file()).collect();
     if missing.is_empty() {
         return Ok(pictures);
@@ -72,6 +87,10 @@ fn pictures_of(source: &PictureSource) -> Result<Vec<PathBuf>, DataError> {
         problems: missing.iter().take(NAMED).map(|p| format!("`{}`", p.display())).collect(),
         total: missing.len(),
     })
+}
+
+fn before_tab(line: &str) -> &str {
+    line.split_once('\t').map_or(line, |(name, _)| name)
 }
 
 fn nothing(source: &PictureSource) -> NothingFound {

@@ -14,6 +14,7 @@ mod error;
 mod folder;
 pub mod inputs;
 pub mod loader;
+pub mod mixing;
 pub mod pairs;
 pub mod picture;
 pub mod random;

@@ -100,6 +100,33 @@ impl Numbers {
         radius * libm::cos(std::f64::consts::TAU * self.f64())
     }
 
+    /// Beta with these two shapes, which are above 0.
+    pub fn beta(&mut self, a: f64, b: f64) -> f64 {
+        // In logarithms, since both of small shapes are often too small for a float.
+        let (a, b) = (self.log_gamma_distributed(a), self.log_gamma_distributed(b));
+        1.0 / (1.0 + libm::exp(b - a))
+    }
+
+    /// The logarithm of a number with the gamma distribution, by the method of Marsaglia and Tsang.
+    fn log_gamma_distributed(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            // 1 - u is in (0, 1], so the logarithm is finite.
+            let lower = libm::log(1.0 - self.f64()) / shape;
+            return lower + self.log_gamma_distributed(shape + 1.0);
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let normal = self.normal();
+            let root = 1.0 + c * normal;
+            let cube = root * root * root;
+            let limit = 0.5 * normal * normal + d - d * cube + d * libm::log(cube);
+            if root > 0.0 && libm::log(1.0 - self.f64()) < limit {
+                return libm::log(d * cube);
+            }
+        }
+    }
+
     /// A uniformly random order of `0..len`.
     pub fn permutation(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();
@@ -161,6 +188,31 @@ mod tests {
         assert!((sum / count).abs() < 0.02, "mean {}", sum / count);
         assert!((squares / count - 1.0).abs() < 0.02, "variance {}", squares / count);
         assert!((uniform / count - 3.0).abs() < 0.01, "mean {}", uniform / count);
+    }
+
+    #[test]
+    fn beta_has_its_moments_for_any_shape() {
+        for (a, b) in [(1.0, 1.0), (0.8, 0.8), (0.2, 0.2), (0.01, 0.01), (3.0, 1.5), (200.0, 100.0)]
+        {
+            let mut numbers = Key::new(6).rng();
+            let count = 40_000;
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for _ in 0..count {
+                let value = numbers.beta(a, b);
+                assert!((0.0..=1.0).contains(&value), "{value} of {a} and {b}");
+                sum += value;
+                squares += value * value;
+            }
+            let mean = sum / f64::from(count);
+            let variance = squares / f64::from(count) - mean * mean;
+            let expected = a / (a + b);
+            assert!((mean - expected).abs() < 0.01, "{a} {b}: mean {mean}, not {expected}");
+            let expected = a * b / ((a + b) * (a + b) * (a + b + 1.0));
+            assert!(
+                (variance - expected).abs() < 0.005,
+                "{a} {b}: variance {variance}, not {expected}"
+            );
+        }
     }
 
     #[test]

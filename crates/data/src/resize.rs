@@ -11,6 +11,7 @@ mod view;
 use serde::{Deserialize, Serialize};
 
 use crate::picture::Picture;
+use crate::random::Numbers;
 use kernel::Axis;
 
 pub(crate) use view::Piece;
@@ -24,6 +25,32 @@ pub enum Filter {
     Bilinear,
     /// Cubic with a = -0.5; Pillow's `BICUBIC`.
     Bicubic,
+}
+
+/// Which kernel one picture gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterChoice {
+    /// Every picture the same.
+    Always(Filter),
+    /// Bilinear or bicubic, as likely as each other.
+    Either,
+}
+
+impl From<Filter> for FilterChoice {
+    fn from(filter: Filter) -> Self {
+        FilterChoice::Always(filter)
+    }
+}
+
+impl FilterChoice {
+    /// Decides; takes a number only where there is a choice.
+    pub(crate) fn draw(self, numbers: &mut Numbers) -> Filter {
+        match self {
+            FilterChoice::Always(filter) => filter,
+            FilterChoice::Either if numbers.chance(0.5) => Filter::Bilinear,
+            FilterChoice::Either => Filter::Bicubic,
+        }
+    }
 }
 
 /// A rectangle of whole pixels.

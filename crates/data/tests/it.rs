@@ -4,12 +4,14 @@
 
 mod it {
     mod archives;
+    mod augment;
     mod classes;
     mod draws;
     mod fixtures;
     mod folders;
     mod formats;
     mod loading;
+    mod mixing;
     mod parts;
     mod patches;
     mod pictures;

@@ -14,7 +14,7 @@ use burn::{
 };
 use hearth_data::{
     DataError,
-    classes::{ByClass, ClassSource, Labelled, read_classes},
+    classes::{ByClass, ClassSource, Labelled, Purpose, read_classes},
     decode::{Orientation, Reading, decode_part, read_bytes},
     loader::{Dataset, Loader, Stage, Stages},
     random::Key,
@@ -57,6 +57,8 @@ pub(crate) fn data(spec: &ZeroShotSpec, run: &Run) -> Result<Option<ByClass>, Cl
         image_dir: image_dir.into(),
         image_list_file: spec.image_list_file.as_ref().map(Into::into),
         class_names: spec.class_names.as_ref().map(Into::into),
+        purpose: Purpose::Words,
+        key: "image_dir",
     })?;
     data.warnings.iter().for_each(|warning| run.warn(warning));
     if data.classes.len() <= 5 {

@@ -16,7 +16,7 @@ use hearth_clip::{
     zero_shot::{Classifier, Prompts, class_embeddings, templates},
 };
 use hearth_data::{
-    classes::{ByClass, ClassSource, read_classes},
+    classes::{ByClass, ClassSource, Purpose, read_classes},
     decode::{Limits, read_picture},
     transform::PictureRecipe,
 };
@@ -92,6 +92,8 @@ fn equals_open_clip() {
         image_dir: golden("zero_shot/pictures"),
         image_list_file: None,
         class_names: None,
+        purpose: Purpose::Words,
+        key: "image_dir",
     })
     .unwrap();
     let prompts = Prompts {

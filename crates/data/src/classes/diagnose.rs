@@ -1,8 +1,10 @@
 //! Why a folder holds no classes: what lies there, and where they may be.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{ClassSource, class_folders, key_of};
+use super::{Class, ClassSource, class_folders, key_of};
+use crate::captions::entries;
 use crate::error::{DataError, NothingFound};
 use crate::folder::{self, Folder, LOOKED_FOR};
 
@@ -28,7 +30,7 @@ pub(super) fn check_folders(
         0 => format!("`{dir}`: neither folders nor pictures ({LOOKED_FOR})"),
         count => format!("`{dir}`: {count} pictures ({LOOKED_FOR}) and no folders"),
     };
-    Err(no_classes(found, one_level_too_low(&source.image_dir)))
+    Err(no_classes(found, one_level_too_low(source)))
 }
 
 /// Fails where the folders that hold pictures are the splits of a data set.
@@ -43,7 +45,7 @@ pub(super) fn check_splits<'a>(
     }
     let (dir, names) = (source.image_dir.display(), names.join("`, `"));
     let found = format!("`{dir}`: found the folders `{names}`, needed one for each class");
-    Err(no_classes(found, too_high(&source.image_dir, &|_| true)))
+    Err(no_classes(found, too_high(source, &|_| true)))
 }
 
 /// Fails where fewer than two classes are left to tell apart, or no picture.
@@ -63,9 +65,24 @@ pub(super) fn check_number(
     };
     let hint = match source.image_list_file {
         Some(_) => None,
-        None => too_high(&source.image_dir, &|_| true),
+        None => too_high(source, &|_| true),
     };
     Err(no_classes(found, hint))
+}
+
+/// Fails where a class to learn has no picture.
+pub(super) fn check_pictures(
+    source: &ClassSource,
+    classes: &[Class],
+    with: &BTreeSet<usize>,
+) -> Result<(), DataError> {
+    let without = (0..classes.len()).filter(|class| !with.contains(class));
+    let without: Vec<String> = without.map(|class| format!("`{}`", classes[class].key)).collect();
+    let place = source.image_list_file.as_ref().unwrap_or(&source.image_dir);
+    match without.is_empty() {
+        true => Ok(()),
+        false => Err(entries(place, "classes have no picture", without)),
+    }
 }
 
 /// Fails where no folder has a name while those of a sub-folder do.
@@ -73,7 +90,7 @@ pub(super) fn check_level(
     source: &ClassSource,
     is_known: &dyn Fn(&str) -> bool,
 ) -> Result<(), DataError> {
-    match too_high(&source.image_dir, is_known) {
+    match too_high(source, is_known) {
         Some(hint) if source.image_list_file.is_none() => {
             let found = format!("`{}`: no folder has a name", source.image_dir.display());
             Err(no_classes(found, Some(hint)))
@@ -90,8 +107,8 @@ fn no_classes(found: String, hint: Option<String>) -> DataError {
 }
 
 /// The suggestion for a folder whose sub-folder holds class folders that are wanted.
-fn too_high(dir: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Option<String> {
-    let folder = folder::list(dir).ok()?;
+fn too_high(source: &ClassSource, is_wanted: &dyn Fn(&str) -> bool) -> Option<String> {
+    let folder = folder::list(&source.image_dir).ok()?;
     let mut holders: Vec<&Path> = class_folders(&folder)
         .into_iter()
         .take(OPENED)
@@ -102,16 +119,16 @@ fn too_high(dir: &Path, is_wanted: &dyn Fn(&str) -> bool) -> Option<String> {
         SPLITS.iter().position(|split| *split == name).unwrap_or(SPLITS.len())
     });
     let first = holders.first()?.display();
-    Some(format!("the folder is one level too high: set `image_dir: {first}`"))
+    Some(format!("the folder is one level too high: set `{}: {first}`", source.key))
 }
 
 /// The suggestion for a folder of pictures that has others like it beside it.
-fn one_level_too_low(dir: &Path) -> Option<String> {
+fn one_level_too_low(source: &ClassSource) -> Option<String> {
+    let (dir, key) = (&source.image_dir, source.key);
     let parent = dir.canonicalize().ok()?.parent()?.to_path_buf();
     let is_class = holds_pictures(dir) && holds_classes(&parent, &|_| true);
-    is_class.then(|| {
-        format!("the folder is one class of several: set `image_dir: {}`", parent.display())
-    })
+    is_class
+        .then(|| format!("the folder is one class of several: set `{key}: {}`", parent.display()))
 }
 
 fn holds_classes(dir: &Path, is_wanted: &dyn Fn(&str) -> bool) -> bool {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Class, ClassSource, diagnose};
+use super::{Class, ClassSource, Purpose, diagnose};
 use crate::captions::entries;
 use crate::error::DataError;
 use crate::text;
@@ -23,8 +23,27 @@ pub(super) fn classes(source: &ClassSource, keys: &[String]) -> Result<Vec<Class
         None => (keys.iter().map(|key| own_name(key)).collect(), &source.image_dir),
         Some(file) => (named(source, file, keys)?, file),
     };
-    check_distinct(place, &classes)?;
+    if source.purpose == Purpose::Words {
+        check_distinct(place, &classes)?;
+    }
     Ok(classes)
+}
+
+/// Sorts by keys, by their values where all of them are numbers.
+pub(super) fn sort<T>(items: &mut [T], key: impl Fn(&T) -> &String) {
+    let numbers: Option<Vec<u64>> = items.iter().map(|item| key(item).parse().ok()).collect();
+    match numbers {
+        Some(_) => items.sort_by_key(|item| (key(item).parse::<u64>().ok(), key(item).clone())),
+        None => items.sort_by(|a, b| key(a).cmp(key(b))),
+    }
+}
+
+/// A key that is not known, and the one that was probably meant.
+pub(super) fn meant<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> String {
+    match nearest(wrong, known) {
+        Some(near) => format!("`{wrong}` (did you mean `{near}`?)"),
+        None => format!("`{wrong}`"),
+    }
 }
 
 /// A warning when not one name is a word: no text tower knows what `n01443537` or `17` looks like.
@@ -75,10 +94,7 @@ fn named(source: &ClassSource, file: &Path, keys: &[String]) -> Result<Vec<Class
     if unnamed.len() == keys.len() {
         diagnose::check_level(source, &|key| known.contains_key(key))?;
     }
-    let problems = unnamed.into_iter().map(|key| match nearest(key, known.keys()) {
-        Some(near) => format!("`{key}` (did you mean `{near}`?)"),
-        None => format!("`{key}`"),
-    });
+    let problems = unnamed.into_iter().map(|key| meant(key, known.keys()));
     Err(entries(file, "classes have no name here", problems.collect()))
 }
 

@@ -1,29 +1,34 @@
 //! Random crops and colours of training: drawn from a key, then applied.
 
+use super::change::Change;
 use super::colour::{self, ColourOp};
+use super::rand_augment::RandAugment;
 use crate::picture::Picture;
 use crate::random::{Key, Numbers};
-use crate::resize::{Filter, View, Window};
+use crate::resize::{Filter, FilterChoice, View, Window};
 
 /// Attempts at a crop of the drawn area and shape before the centre is taken.
 const TRIES: usize = 10;
 
-/// What training does to a picture at random; torchvision's `RandomResizedCrop`, `ColorJitter`,
-/// `RandomGrayscale` and `RandomHorizontalFlip` in this order.
+/// What training does to a picture at random: torchvision's `RandomResizedCrop`, `RandomHorizontalFlip`,
+/// `ColorJitter` and `RandomGrayscale`, then timm's `RandAugment`. Colours do not see a flip, so it may as
+/// well come behind them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Augmentation {
     /// Area of the crop as a share of the picture, from and to.
     pub scale: [f64; 2],
     /// Width over height of the crop, from and to; drawn evenly in the logarithm.
     pub ratio: [f64; 2],
-    /// Kernel that brings the crop to its size.
-    pub filter: Filter,
+    /// Kernel that brings the crop to its size, and moves pixels.
+    pub filter: FilterChoice,
     /// Changes of colour; none when absent.
     pub colour_jitter: Option<ColourJitter>,
     /// Probability of turning the picture grey.
     pub grayscale: f64,
     /// Probability of mirroring the picture, left to right.
     pub flip: f64,
+    /// Further changes; none when absent.
+    pub rand_augment: Option<RandAugment>,
 }
 
 impl Default for Augmentation {
@@ -32,10 +37,11 @@ impl Default for Augmentation {
         Augmentation {
             scale: [0.4, 1.0],
             ratio: [3.0 / 4.0, 4.0 / 3.0],
-            filter: Filter::Bicubic,
+            filter: Filter::Bicubic.into(),
             colour_jitter: None,
             grayscale: 0.0,
             flip: 0.0,
+            rand_augment: None,
         }
     }
 }
@@ -60,12 +66,16 @@ pub struct ColourJitter {
 pub struct Drawn {
     /// Resized to the input.
     pub crop: Window,
+    /// With this kernel.
+    pub filter: Filter,
+    /// Whether left and right change places then.
+    pub flip: bool,
     /// Applied in this order.
     pub colour: Vec<ColourOp>,
-    /// Whether all colour goes at the end.
+    /// Whether all colour goes afterwards.
     pub grayscale: bool,
-    /// Whether left and right change places.
-    pub flip: bool,
+    /// Applied at the end, in this order.
+    pub changes: Vec<Change>,
 }
 
 impl Augmentation {
@@ -73,9 +83,14 @@ impl Augmentation {
     pub fn draw(&self, key: &Key, width: u32, height: u32) -> Drawn {
         Drawn {
             crop: self.draw_crop(&mut key.of("crop").rng(), width, height),
+            filter: self.filter.draw(&mut key.of("filter").rng()),
+            flip: key.of("flip").rng().chance(self.flip),
             colour: self.colour_jitter.map_or_else(Vec::new, |jitter| jitter.draw(key)),
             grayscale: key.of("grayscale").rng().chance(self.grayscale),
-            flip: key.of("flip").rng().chance(self.flip),
+            changes: self
+                .rand_augment
+                .as_ref()
+                .map_or_else(Vec::new, |policy| policy.draw(&key.of("rand augment"), self.filter)),
         }
     }
 
@@ -89,7 +104,7 @@ impl Augmentation {
     /// The crop that was drawn, in `size` columns and rows.
     pub fn view(&self, drawn: &Drawn, size: u32) -> View {
         let window = Window::all(size, size);
-        View { crop: drawn.crop, width: size, height: size, window, filter: self.filter }
+        View { crop: drawn.crop, width: size, height: size, window, filter: drawn.filter }
     }
 
     fn draw_crop(&self, numbers: &mut Numbers, width: u32, height: u32) -> Window {
@@ -132,14 +147,17 @@ impl Augmentation {
 impl Drawn {
     /// Does what was drawn to the crop in its size.
     pub fn finish(&self, picture: &mut Picture) {
+        if self.flip {
+            picture.mirror();
+        }
         for op in &self.colour {
             op.apply(picture);
         }
         if self.grayscale {
             colour::grayscale(picture);
         }
-        if self.flip {
-            picture.mirror();
+        for change in &self.changes {
+            change.apply(picture);
         }
     }
 }

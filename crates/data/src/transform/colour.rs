@@ -59,10 +59,16 @@ fn mean_grey(pixels: &[[u8; 3]]) -> u8 {
 fn blend(pixels: &mut [[u8; 3]], factor: f64, base: impl Fn([u8; 3]) -> u8) {
     let factor = factor as f32;
     for pixel in pixels {
-        let from = f32::from(base(*pixel));
-        // A float outside 0..=255 becomes the nearer of the two.
-        *pixel = pixel.map(|value| (from + factor * (f32::from(value) - from)) as u8);
+        let from = base(*pixel);
+        *pixel = pixel.map(|value| between(from, value, factor));
     }
+}
+
+/// From `from` (factor 0) through `to` (factor 1) and beyond.
+pub(super) fn between(from: u8, to: u8, factor: f32) -> u8 {
+    let from = f32::from(from);
+    // A float outside 0..=255 becomes the nearer of the two.
+    (from + factor * (f32::from(to) - from)) as u8
 }
 
 /// Hue, saturation and value, each in 0..=255.

@@ -21,6 +21,11 @@ pub enum ResizeMode {
     Squash,
     /// A square: the shorter side to the size, then the centre of the longer one.
     ShortestSideThenCrop,
+    /// A square with a margin: the shorter side to `side`, then the centre of the size.
+    LargerThenCrop {
+        /// At least the size.
+        side: u32,
+    },
     /// As many whole patches as the budget allows, the aspect ratio nearly kept (NaFlex). The size is
     /// the side of a square picture's input.
     PatchBudget {
@@ -29,6 +34,29 @@ pub enum ResizeMode {
         /// The most patches.
         budget: u32,
     },
+}
+
+/// Which inputs are cut out of a picture that is an eighth larger, as [`ResizeMode::LargerThenCrop`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Margin {
+    /// Those below 224.
+    Below224,
+    /// Those up to 224.
+    UpTo224,
+}
+
+impl Margin {
+    /// How a picture gets an input of this size.
+    pub fn resize(self, size: u32) -> ResizeMode {
+        let has_margin = match self {
+            Margin::Below224 => size < 224,
+            Margin::UpTo224 => size <= 224,
+        };
+        match has_margin {
+            true => ResizeMode::LargerThenCrop { side: (f64::from(size) / 0.875) as u32 },
+            false => ResizeMode::ShortestSideThenCrop,
+        }
+    }
 }
 
 /// Everything that decides the numbers of an evaluation input.
@@ -63,7 +91,7 @@ impl PictureRecipe {
             ResizeMode::PatchBudget { patch, budget } => {
                 Some(patch_grid(width, height, patch, budget))
             }
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => None,
+            _ => None,
         }
     }
 
@@ -75,7 +103,8 @@ impl PictureRecipe {
                 View::whole(width, height, columns * patch, rows * patch, self.filter)
             }
             ResizeMode::Squash => View::whole(width, height, self.size, self.size, self.filter),
-            ResizeMode::ShortestSideThenCrop => centre(width, height, self.size, self.filter),
+            ResizeMode::ShortestSideThenCrop => self.centre(width, height, self.size),
+            ResizeMode::LargerThenCrop { side } => self.centre(width, height, side),
         }
     }
 
@@ -86,10 +115,22 @@ impl PictureRecipe {
         let tables: [[f32; 256]; 3] = std::array::from_fn(|channel| self.values(channel));
         match self.resize {
             ResizeMode::PatchBudget { patch, .. } => cut(picture, patch as usize, &tables, input),
-            ResizeMode::Squash | ResizeMode::ShortestSideThenCrop => {
-                planes(picture, &tables, input)
-            }
+            _ => planes(picture, &tables, input),
         }
+    }
+
+    /// All of the picture in the size that torchvision's `Resize(side)` gives, and the window that
+    /// `CenterCrop(size)` keeps of it. Computing no more than the window keeps a 1 x 60,000 picture from
+    /// growing to gigabytes.
+    fn centre(&self, width: u32, height: u32, side: u32) -> View {
+        // torchvision truncates the long side and rounds half of what it cuts off to even.
+        let (short, long) = (width.min(height), width.max(height));
+        let long = (f64::from(side) * f64::from(long) / f64::from(short)) as u32;
+        let offset = |length: u32| (f64::from(length - self.size) / 2.0).round_ties_even() as u32;
+        let (columns, rows) = if width <= height { (side, long) } else { (long, side) };
+        let (left, top) = (offset(columns), offset(rows));
+        let window = Window { left, top, width: self.size, height: self.size };
+        View { window, ..View::whole(width, height, columns, rows, self.filter) }
     }
 
     /// What each 8-bit value of a channel becomes.
@@ -123,6 +164,11 @@ impl PictureRecipe {
             if !(1..=LARGEST_SIZE).contains(&patch) {
                 return Err(format!("`patch`: found {patch}, needed 1 to {LARGEST_SIZE}"));
             }
+        }
+        if let ResizeMode::LargerThenCrop { side } = self.resize
+            && !(self.size..=LARGEST_SIZE).contains(&side)
+        {
+            return Err(format!("`side`: found {side}, needed {} to {LARGEST_SIZE}", self.size));
         }
         match self.std.iter().find(|&&std| !(std.is_finite() && std > 0.0)) {
             Some(std) => Err(format!("`std`: found {std}, needed numbers above 0")),
@@ -175,18 +221,4 @@ fn cut(picture: &Picture, patch: usize, tables: &[[f32; 256]; 3], input: &mut [f
             }
         }
     }
-}
-
-/// All of the picture in the size that torchvision's `Resize(size)` gives, and the window that
-/// `CenterCrop(size)` keeps of it. Computing no more than the window keeps a 1 x 60,000 picture from
-/// growing to gigabytes.
-fn centre(width: u32, height: u32, size: u32, filter: Filter) -> View {
-    // torchvision truncates the long side and rounds half of what it cuts off to even.
-    let (short, long) = (width.min(height), width.max(height));
-    let long = (f64::from(size) * f64::from(long) / f64::from(short)) as u32;
-    let offset = (f64::from(long - size) / 2.0).round_ties_even() as u32;
-    let (columns, rows, left, top) =
-        if width <= height { (size, long, 0, offset) } else { (long, size, offset, 0) };
-    let window = Window { left, top, width: size, height: size };
-    View { window, ..View::whole(width, height, columns, rows, filter) }
 }

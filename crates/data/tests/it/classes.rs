@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use hearth_data::classes::{ByClass, ClassSource, read_classes};
+use hearth_data::classes::{ByClass, Class, ClassSource, Purpose, read_classes};
+use hearth_data::inputs::{PictureSource, pictures};
 use tempfile::TempDir;
 
 /// A folder with files; `name=content`, or empty files.
@@ -28,6 +29,8 @@ fn source(folder: &TempDir) -> ClassSource {
         image_dir: folder.path().join("images"),
         image_list_file: file("list.txt"),
         class_names: file("names.txt"),
+        purpose: Purpose::Words,
+        key: "image_dir",
     }
 }
 
@@ -265,7 +268,7 @@ fn lists_that_cannot_be_used_are_refused() {
         ),
         (
             "a.png\tcat\nz.png\tdog",
-            "DIR/list.txt: 1 pictures of the list are missing: `DIR/images/z.png`",
+            "DIR/list.txt: 1 pictures of the list are missing: line 2 `DIR/images/z.png`",
         ),
         ("", "no classes found: `DIR/list.txt`: no pictures"),
         ("a.png\tcat", "no classes found: `DIR/list.txt`: a single class, needed two or more"),
@@ -286,4 +289,87 @@ fn a_long_name_is_refused_and_shown_in_part() {
         "é".repeat(60)
     );
     assert_eq!(refused(&folder), [expected]);
+}
+
+fn labels(folder: &TempDir, path: &str) -> Result<ByClass, Vec<String>> {
+    let source = ClassSource::labels_at(&folder.path().join(path), "dataset.train_data_sources");
+    read_classes(&source).map_err(|error| {
+        let lines = [error.to_string()].into_iter().chain(error.hints());
+        lines.map(|line| told(folder, &line)).collect()
+    })
+}
+
+fn keys(data: &ByClass) -> Vec<&str> {
+    data.classes.iter().map(|class| class.key.as_str()).collect()
+}
+
+#[test]
+fn labels_may_have_any_name() {
+    // Names that no text could tell apart; capitals come first, as in Python.
+    let files = ["Hot_dog", "hot dog", "hot_dog", "n02", "10", "9"]
+        .map(|name| format!("images/{name}/a.png"));
+    let folder = folder(&files.each_ref().map(String::as_str));
+    let data = labels(&folder, "images").unwrap();
+    assert_eq!(keys(&data), ["10", "9", "Hot_dog", "hot dog", "hot_dog", "n02"]);
+    assert_eq!(data.warnings, [""; 0]);
+    let classes: Vec<usize> = data.pictures.iter().map(|picture| picture.class).collect();
+    assert_eq!(classes, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn labels_need_pictures_and_are_told_where_they_may_be() {
+    let empty =
+        [&ANIMALS[..], &["images/zebra/x.ppm", "images/owl/.hidden.png", "images/owl/.git/a.png"]];
+    assert_eq!(
+        labels(&folder(&empty.concat()), "images").unwrap_err(),
+        ["DIR/images: 2 classes have no picture: `owl`, `zebra`"]
+    );
+    let split = folder(&["images/train/a/1.png", "images/train/b/1.png"]);
+    assert_eq!(
+        labels(&split, "images").unwrap_err()[1],
+        "the folder is one level too high: set `dataset.train_data_sources: DIR/images/train`"
+    );
+}
+
+#[test]
+fn a_list_may_number_its_classes() {
+    let list = "list.txt=b.png\t10\na.png\t9\nsub/c.png\t10\n";
+    let files = ["a.png", "b.png", "sub/c.png", "d.png", list, "bad.txt=a.png\t1\n\nz.png\t2\n"];
+    let folder = folder(&files);
+    let data = labels(&folder, "list.txt").unwrap();
+    assert_eq!(keys(&data), ["9", "10"]);
+    assert_eq!(data.pictures.iter().map(|picture| picture.class).collect::<Vec<_>>(), [1, 0, 1]);
+    assert_eq!(
+        labels(&folder, "bad.txt").unwrap_err(),
+        ["DIR/bad.txt: 1 pictures of the list are missing: line 3 `DIR/z.png`"]
+    );
+    // The same list without its classes.
+    let source = PictureSource::at(&folder.path().join("list.txt"));
+    let found = pictures(&[source]).unwrap().pictures;
+    let expected = ["b.png", "a.png", "sub/c.png"].map(|name| folder.path().join(name));
+    assert_eq!(found, expected);
+    // And everything of the folder, sorted.
+    let found = pictures(&[PictureSource::at(folder.path())]).unwrap().pictures;
+    assert_eq!(
+        found,
+        ["a.png", "b.png", "d.png", "sub/c.png"].map(|name| folder.path().join(name))
+    );
+}
+
+#[test]
+fn pictures_take_the_places_of_the_models_classes() {
+    let known: Vec<Class> = ["cat", "dog", "red_fox"]
+        .map(|key| Class { key: key.to_owned(), name: key.to_owned() })
+        .to_vec();
+    let files = folder(&ANIMALS);
+    let place = Path::new("val");
+    let data = labels(&files, "images").unwrap().in_order_of(&known, place).unwrap();
+    assert_eq!(keys(&data), ["cat", "dog", "red_fox"]);
+    assert_eq!(data.pictures.iter().map(|picture| picture.class).collect::<Vec<_>>(), [0, 2, 2]);
+    let more = folder(&[&ANIMALS[..], &["images/dogs/1.png", "images/whale/1.png"]].concat());
+    let error = labels(&more, "images").unwrap().in_order_of(&known, place).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "val: 2 classes are not among those of the model: `dogs` (did you mean `dog`?), `whale`"
+    );
 }

@@ -187,6 +187,12 @@ fn colours_change_as_in_torchvision() {
     });
 }
 
+/// A bicubic crop.
+fn drawn(crop: Window, grayscale: bool) -> Drawn {
+    let (colour, changes) = (Vec::new(), Vec::new());
+    Drawn { crop, filter: Filter::Bicubic, flip: false, colour, grayscale, changes }
+}
+
 /// Colour alone: a crop of everything, resized to the size it has.
 fn apply(picture: &Picture, colour: Vec<ColourOp>, grayscale: bool) -> Picture {
     let side = picture.width.max(picture.height);
@@ -198,7 +204,7 @@ fn apply(picture: &Picture, colour: Vec<ColourOp>, grayscale: bool) -> Picture {
             square.pixels[y * row..y * row + pixels.len()].copy_from_slice(pixels);
         }
         let crop = Window { left: 0, top: 0, width: side, height: side };
-        let drawn = Drawn { crop, colour: Vec::new(), grayscale, flip: false };
+        let drawn = drawn(crop, grayscale);
         let grey = Augmentation::default().apply(&square, &drawn, side);
         return grey.crop(0, 0, picture.width, picture.height);
     }
@@ -212,7 +218,6 @@ fn crops_are_torchvisions() {
         let [left, top, width, height] =
             [0, 1, 2, 3].map(|i| case["crop"][i].as_u64().unwrap() as u32);
         let crop = Window { left, top, width, height };
-        let drawn = Drawn { crop, colour: Vec::new(), grayscale: false, flip: false };
-        Augmentation::default().apply(&source(case), &drawn, size(case, "size"))
+        Augmentation::default().apply(&source(case), &drawn(crop, false), size(case, "size"))
     });
 }
