@@ -8,6 +8,7 @@ pub mod dropout;
 mod error;
 pub mod layers;
 pub mod lora;
+mod mode;
 pub mod naflex;
 pub mod positions;
 pub mod radio;
@@ -16,3 +17,4 @@ pub mod text;
 pub mod vit;
 
 pub use error::BackboneError;
+pub use mode::Mode;
