@@ -17,11 +17,12 @@ use burn::{
 use hearth_kernels::{activate, depthwise_conv, linear as project, response_norm};
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     cells::Cells,
     dropout::Dropout,
     error::check_at_least,
     layers::{Activation, Input, LayerNorm, Linear, layer_norm, linear, zeros},
+    mode::typed,
     recompute::recompute,
     vit::PatchProjection,
 };
@@ -177,14 +178,13 @@ impl ConvNextConfig {
 impl ConvNext {
     /// `images` [B, 3, H, V], normalised; with cells, H and V are their grid times
     /// [`ConvNextConfig::cell`]. Returns the sites of the last map, [B, N, C]: all of them row by row, or the visible cells in their order.
-    ///
-    /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
     pub fn forward(
         &self,
         images: Tensor<4>,
         masking: Masking<'_>,
-        recompute_blocks: bool,
+        mode: impl Into<Mode>,
     ) -> Tensor<3> {
+        let Mode { dtype, recompute: recompute_blocks } = mode.into();
         let [batch, _, height, width] = images.dims();
         let sites = |stride: usize| match masking {
             Masking::Cells(cells) | Masking::CellsOfBatch(cells) => {
@@ -197,7 +197,7 @@ impl ConvNext {
         let (together, patch) =
             (matches!(masking, Masking::CellsOfBatch(_)), self.config.patch_size);
         let pixels = sites(1);
-        let x = pixels.of_map(images.permute([0, 2, 3, 1]));
+        let x = pixels.of_map(images.cast(dtype).permute([0, 2, 3, 1]));
         let mut x = self.stem.norm.forward(self.stem.proj.forward_sites(x, &pixels));
         if let Masking::BehindStem(cells) = masking {
             let mask = cells.mask(self.config.cell() / patch, &x.device(), x.dtype());
@@ -254,11 +254,19 @@ impl ConvNextBlock {
     /// whole batch, otherwise over each picture.
     pub fn forward(&self, x: Tensor<3>, sites: &Sites, together: bool) -> Tensor<3> {
         let map = sites.on_map(x.clone());
-        let map = depthwise_conv(map, self.conv_dw.weight.val(), self.conv_dw.bias.val());
+        let map = self.conv_dw.forward(map);
         let hidden = self.mlp.fc1.forward_of(Input::Normalized(&self.norm, sites.of_map(map)));
         let hidden = activate(hidden, Activation::Gelu);
         let branch = self.mlp.fc2.forward(self.mlp.grn.forward(hidden, together));
         x + self.drop_path.forward_path(branch, 0)
+    }
+}
+
+impl DepthwiseConv {
+    /// `map` [B, H, V, C]. Returns the same shape.
+    fn forward(&self, map: Tensor<4>) -> Tensor<4> {
+        let dtype = map.dtype();
+        depthwise_conv(map, typed(&self.weight, dtype), typed(&self.bias, dtype))
     }
 }
 
@@ -268,7 +276,8 @@ impl ResponseNorm {
         let [batch, sites, channels] = x.dims();
         let groups = if together { 1 } else { batch };
         let x = x.reshape([groups, 1, batch / groups * sites, channels]);
-        let x = response_norm(x, self.gamma.val(), self.beta.val(), EPSILON);
+        let (gamma, beta) = (typed(&self.gamma, x.dtype()), typed(&self.beta, x.dtype()));
+        let x = response_norm(x, gamma, beta, EPSILON);
         x.reshape([batch, sites, channels])
     }
 }
@@ -277,7 +286,8 @@ impl PatchProjection {
     /// `x` [B, N, I] at its `sites`. Returns [B, N / K^2, O]; what is left of a map beyond whole patches
     /// is cut off.
     pub fn forward_sites(&self, x: Tensor<3>, sites: &Sites) -> Tensor<3> {
-        let weight = self.weight.val();
+        let dtype = x.dtype();
+        let weight = typed(&self.weight, dtype);
         let ([outputs, inputs, side, _], batch) = (weight.dims(), x.dims()[0]);
         let tiles = sites.tiles(x);
         let [count, height, width, _] = tiles.dims();
@@ -288,6 +298,6 @@ impl PatchProjection {
         let patches =
             patches.reshape([batch, count / batch.max(1) * rows * columns, side * side * inputs]);
         let weight = weight.permute([2, 3, 1, 0]).reshape([side * side * inputs, outputs]);
-        project(patches, weight, self.bias.as_ref().map(|bias| bias.val()))
+        project(patches, weight, self.bias.as_ref().map(|bias| typed(bias, dtype)))
     }
 }

@@ -14,11 +14,12 @@ use burn::{
 use hearth_kernels::{attention, self_attention, take_rows};
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     cells::Cells,
     dropout::Dropout,
     error::{check_at_least, check_divisible},
     layers::{Activation, Input, LayerNorm, Linear, Mlp, Visible, layer_norm, linear, zeros},
+    mode::typed,
     recompute::recompute,
 };
 
@@ -208,15 +209,15 @@ impl Hiera {
     /// tokens of a unit lie as [.., half, quarter] of halves of halves: row and column of each, the
     /// coarsest first.
     ///
-    /// With `units`, the others are black in the picture and have no tokens. With `recompute_blocks`, a
-    /// block keeps its input only and runs again in the backward pass.
+    /// With `units`, the others are black in the picture and have no tokens.
     pub fn forward(
         &self,
         images: Tensor<4>,
         units: Option<&Cells>,
-        recompute_blocks: bool,
+        mode: impl Into<Mode>,
     ) -> [Tensor<4>; 4] {
-        let mut x = self.embed(images, units);
+        let Mode { dtype, recompute: recompute_blocks } = mode.into();
+        let mut x = self.embed(images.cast(dtype), units);
         let ends = self.config.stage_ends();
         let mut stages = Vec::with_capacity(4);
         for (i, block) in self.blocks.iter().enumerate() {
@@ -256,10 +257,11 @@ impl Hiera {
         };
         let Convolution { weight, bias } = &self.patch_embed.proj;
         let options = ConvOptions::new([STRIDE, STRIDE], [3, 3], [1, 1], 1);
-        let map = conv2d(images, weight.val(), Some(bias.val()), options);
+        let dtype = images.dtype();
+        let map = conv2d(images, typed(weight, dtype), Some(typed(bias, dtype)), options);
         let [batch, width, rows, columns] = map.dims();
         let tokens = map.reshape([batch, width, rows * columns]).swap_dims(1, 2);
-        let tokens = tokens + self.pos_embed.val();
+        let tokens = tokens + typed(&self.pos_embed, dtype);
 
         // Units, then halves of units, then halves of those.
         let side = UNIT / STRIDE;

@@ -8,7 +8,7 @@
 
 use burn::{
     module::{Initializer, Module, Param, ParamId},
-    tensor::{Bool, Device, Shape, Tensor},
+    tensor::{Bool, DType, Device, Shape, Tensor},
 };
 
 use hearth_kernels::{
@@ -19,6 +19,7 @@ use hearth_kernels::{
 use crate::{
     dropout::Dropout,
     lora::{self, AttentionAdapters, MlpAdapters},
+    mode::typed,
     recompute::recompute,
 };
 
@@ -196,7 +197,10 @@ pub(crate) fn run(
 /// `branch` [B, N, W] times the factors, if there are any.
 fn scaled(branch: Tensor<3>, scale: Option<&LayerScale>) -> Tensor<3> {
     match scale {
-        Some(scale) => branch * scale.gamma.val().unsqueeze::<3>(),
+        Some(scale) => {
+            let factors = typed(&scale.gamma, branch.dtype());
+            branch * factors.unsqueeze::<3>()
+        }
         None => branch,
     }
 }
@@ -228,6 +232,12 @@ pub enum Input<'a> {
 }
 
 impl Input<'_> {
+    fn dtype(&self) -> DType {
+        match self {
+            Input::Plain(x) | Input::Normalized(_, x) | Input::Activated(_, x) => x.dtype(),
+        }
+    }
+
     /// The input itself.
     pub(crate) fn tensor(self) -> Tensor<3> {
         match self {
@@ -241,11 +251,12 @@ impl Input<'_> {
 impl Linear {
     /// `x` [B, N, I]. Returns [B, N, O].
     pub fn forward_of(&self, x: Input<'_>) -> Tensor<3> {
-        let (weight, bias) = (self.weight.val(), self.bias.as_ref().map(|bias| bias.val()));
+        let dtype = x.dtype();
+        let (weight, bias) = self.typed(dtype);
         match x {
             Input::Plain(x) => project(x, weight, bias),
             Input::Normalized(norm, x) => {
-                let norm = (norm.gamma.val(), norm.beta.val(), norm.epsilon);
+                let norm = (typed(&norm.gamma, dtype), typed(&norm.beta, dtype), norm.epsilon);
                 linear_of_normalized(x, norm, weight, bias)
             }
             Input::Activated(function, x) => linear_of_activated(x, function, weight, bias),
@@ -254,14 +265,21 @@ impl Linear {
 
     /// `x` [.., I]. Returns [.., O].
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        project(x, self.weight.val(), self.bias.as_ref().map(|bias| bias.val()))
+        let (weight, bias) = self.typed(x.dtype());
+        project(x, weight, bias)
+    }
+
+    /// Weight and bias in the type of an input.
+    pub(crate) fn typed(&self, dtype: DType) -> (Tensor<2>, Option<Tensor<1>>) {
+        (typed(&self.weight, dtype), self.bias.as_ref().map(|bias| typed(bias, dtype)))
     }
 }
 
 impl LayerNorm {
     /// `x` [.., W]. Returns [.., W].
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        normalize(x, self.gamma.val(), self.beta.val(), self.epsilon)
+        let (gamma, beta) = (typed(&self.gamma, x.dtype()), typed(&self.beta, x.dtype()));
+        normalize(x, gamma, beta, self.epsilon)
     }
 }
 

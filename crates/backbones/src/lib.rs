@@ -11,6 +11,7 @@ mod error;
 pub mod hiera;
 pub mod layers;
 pub mod lora;
+mod mode;
 pub mod naflex;
 pub mod positions;
 pub mod radio;
@@ -19,3 +20,4 @@ pub mod text;
 pub mod vit;
 
 pub use error::BackboneError;
+pub use mode::Mode;

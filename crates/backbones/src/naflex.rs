@@ -12,7 +12,7 @@ use burn::{
 };
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     error::{check_at_least, check_divisible},
     layers::{Block, BlockConfig, LayerNorm, Linear, Visible, layer_norm, linear, run, zeros},
     positions::{Grid, resize_weights},
@@ -86,18 +86,18 @@ impl NaflexConfig {
 
 impl NaflexTransformer {
     /// `patches` [B, T, P * P * 3]: the patches of each picture row by row, then padding, whose content
-    /// does not matter; `grids` has B entries. Returns [B, W].
-    ///
-    /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
-    pub fn forward(&self, patches: Tensor<3>, grids: &[Grid], recompute_blocks: bool) -> Tensor<2> {
+    /// does not matter; `grids` has B entries. Returns [B, W], in the type of `mode`.
+    pub fn forward(&self, patches: Tensor<3>, grids: &[Grid], mode: impl Into<Mode>) -> Tensor<2> {
+        let mode = mode.into();
         let [_, tokens, _] = patches.dims();
         let device = patches.device();
         let visible = match padding(grids, tokens, &device) {
             Some(padding) => Visible::Unpadded(padding),
             None => Visible::All,
         };
-        let x = self.patch_embed.proj.forward(patches) + self.positions(grids, tokens, &device);
-        let x = run(&self.blocks, x, &visible, recompute_blocks);
+        let positions = self.positions(grids, tokens, &device).cast(mode.dtype);
+        let x = self.patch_embed.proj.forward(patches.cast(mode.dtype)) + positions;
+        let x = run(&self.blocks, x, &visible, mode.recompute);
         self.attn_pool.forward(self.norm.forward(x), &visible)
     }
 

@@ -18,9 +18,10 @@ pub use head::{AttentionHead, HeadConfig, HeadVersion, RadioHead};
 pub use positions::PositionCrop;
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     error::{check_at_least, check_divisible},
     layers::{Block, BlockConfig, Linear, Visible, linear, run, zeros},
+    mode::typed,
     positions::Grid,
 };
 use positions::{TAPS, Taps};
@@ -103,17 +104,17 @@ impl RadioConfig {
 
 impl RadioTransformer {
     /// `images` [B, 3, H, V], normalised; `crops` holds one draw for each picture in training and
-    /// nothing otherwise. Returns [B, C + R + N, W]: class tokens, registers, patches row by row.
-    ///
-    /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
+    /// nothing otherwise. Returns [B, C + R + N, W]: class tokens, registers, patches row by
+    /// row, in the type of `mode`.
     pub fn forward(
         &self,
         images: Tensor<4>,
         crops: &[PositionCrop],
-        recompute_blocks: bool,
+        mode: impl Into<Mode>,
     ) -> Tensor<3> {
-        let x = self.patch_generator.forward(images, crops);
-        run(&self.blocks, x, &Visible::All, recompute_blocks)
+        let mode = mode.into();
+        let x = self.patch_generator.forward(images.cast(mode.dtype), crops);
+        run(&self.blocks, x, &Visible::All, mode.recompute)
     }
 
     /// The class tokens of `tokens` [B, C + R + N, W] that `indices` pick, side by side:
@@ -147,8 +148,9 @@ impl PatchGenerator {
         let side = self.patch_size();
         let grid = Grid { rows: height / side, columns: width / side };
         let patches = self.project(images);
-        let patches = patches + self.positions(grid, crops);
-        let prefix = self.cls_token.token.val().unsqueeze::<3>();
+        let dtype = patches.dtype();
+        let patches = patches + self.positions(grid, crops).cast(dtype);
+        let prefix = typed(&self.cls_token.token, dtype).unsqueeze::<3>();
         let [_, count, w] = prefix.dims();
         Tensor::cat(vec![prefix.expand([b, count, w]), patches], 1)
     }

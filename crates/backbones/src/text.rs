@@ -8,11 +8,11 @@
 use burn::{
     module::{Module, Param},
     nn::Embedding,
-    tensor::{Device, Int, Tensor},
+    tensor::{Device, FloatDType, Int, Tensor},
 };
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     dropout::Dropout,
     error::{check_at_least, check_divisible},
     layers::{Block, BlockConfig, LayerNorm, Linear, Visible, layer_norm, linear, run, zeros},
@@ -95,14 +95,14 @@ impl TextConfig {
 }
 
 impl TextTransformer {
-    /// `ids` [B, C], each below V. Returns [B, E].
-    ///
-    /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
-    pub fn forward(&self, ids: Tensor<2, Int>, recompute_blocks: bool) -> Tensor<2> {
+    /// `ids` [B, C], each below V. Returns [B, E], in the type of `mode`.
+    pub fn forward(&self, ids: Tensor<2, Int>, mode: impl Into<Mode>) -> Tensor<2> {
+        let mode = mode.into();
         let visible = if self.config.causal { Visible::Past } else { Visible::All };
         let tokens = self.token_embedding.forward(ids.clone());
+        // The table stays f32: the gradient of a word is a sum over all its places.
         let x = tokens + self.positional_embedding.val().unsqueeze::<3>();
-        let x = run(&self.blocks, x, &visible, recompute_blocks);
+        let x = run(&self.blocks, x.cast(mode.dtype), &visible, mode.recompute);
         let pooled = self.norm.forward(self.pool(x, ids));
         self.head.forward(self.dropout.forward(pooled))
     }
@@ -120,7 +120,9 @@ impl TextTransformer {
             TextPool::Mean => {
                 let words = ids.not_equal_elem(0).float().reshape([b, c, 1]);
                 let count = words.clone().sum_dim(1).clamp_min(1.0);
-                ((x * words).sum_dim(1) / count).squeeze_dim::<2>(1)
+                let dtype = x.dtype();
+                let sum = (x.cast(FloatDType::F32) * words).sum_dim(1);
+                (sum / count).squeeze_dim::<2>(1).cast(dtype)
             }
             TextPool::LargestId => {
                 let index = ids.argmax(1).reshape([b, 1, 1]).expand([b, 1, w]);

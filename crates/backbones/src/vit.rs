@@ -8,18 +8,19 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Tensor},
+    tensor::{Device, FloatDType, Tensor},
 };
 use hearth_kernels::{attention, linear as project, take_rows};
 
 use crate::{
-    BackboneError,
+    BackboneError, Mode,
     cells::Cells,
     error::{check_at_least, check_divisible},
     layers::{
         Block, BlockConfig, Input, LayerNorm, Linear, Mlp, Visible, frozen_zeros, layer_norm,
         linear, run, zeros,
     },
+    mode::typed,
 };
 
 /// How the tokens become one vector.
@@ -183,11 +184,11 @@ impl VisionConfig {
 }
 
 impl VisionTransformer {
-    /// `images` [B, 3, H, V], normalised. Returns [B, E].
-    ///
-    /// With `recompute_blocks`, a block keeps its input only and runs again in the backward pass.
-    pub fn forward(&self, images: Tensor<4>, recompute_blocks: bool) -> Tensor<2> {
-        let x = run(&self.blocks, self.embed(images), &Visible::All, recompute_blocks);
+    /// `images` [B, 3, H, V], normalised. Returns [B, E], in the type of `mode`.
+    pub fn forward(&self, images: Tensor<4>, mode: impl Into<Mode>) -> Tensor<2> {
+        let mode = mode.into();
+        let x = self.embed(images.cast(mode.dtype));
+        let x = run(&self.blocks, x, &Visible::All, mode.recompute);
         let pooled = self.pool(x);
         match &self.head {
             Some(head) => head.forward(pooled),
@@ -198,14 +199,15 @@ impl VisionTransformer {
     /// The tokens behind the blocks and the norm, [B, T, W]; with `patches`, of the class token and of
     /// these K patches of every picture in their order only, [B, 1 + K, W].
     ///
-    /// A patch is one of the cells. With `recompute_blocks`, as [`Self::forward`].
+    /// A patch is one of the cells.
     pub fn tokens(
         &self,
         images: Tensor<4>,
         patches: Option<&Cells>,
-        recompute_blocks: bool,
+        mode: impl Into<Mode>,
     ) -> Tensor<3> {
-        let mut x = self.embed(images);
+        let mode = mode.into();
+        let mut x = self.embed(images.cast(mode.dtype));
         if let Some(cells) = patches {
             let [batch, tokens, width] = x.dims();
             let first = tokens - cells.grid[0] * cells.grid[1];
@@ -214,7 +216,7 @@ impl VisionTransformer {
             let taken = take_rows(all, &cells.rows()).reshape([batch, cells.count(), width]);
             x = if first == 0 { taken } else { Tensor::cat(vec![prefix, taken], 1) };
         }
-        self.normalized(run(&self.blocks, x, &Visible::All, recompute_blocks))
+        self.normalized(run(&self.blocks, x, &Visible::All, mode.recompute))
     }
 
     /// The numbers it was built from.
@@ -228,12 +230,14 @@ impl VisionTransformer {
         let patches = self.patch_embed.forward(images, self.config.grid());
         let tokens = match &self.cls_token {
             Some(token) => {
-                let token = token.val().expand([b, 1, self.config.block.width]);
+                let token = typed(token, patches.dtype());
+                let token = token.expand([b, 1, self.config.block.width]);
                 Tensor::cat(vec![token, patches], 1)
             }
             None => patches,
         };
-        let x = tokens + self.pos_embed.val();
+        let positions = typed(&self.pos_embed, tokens.dtype());
+        let x = tokens + positions;
         match &self.norm_pre {
             Some(norm) => norm.forward(x),
             None => x,
@@ -257,7 +261,9 @@ impl VisionTransformer {
             }
             (VisionPool::Mean | VisionPool::BareMean, _) => {
                 let patches = x.slice_dim(1, first_patch..self.config.num_tokens());
-                self.normalized(patches.mean_dim(1).squeeze_dim::<2>(1))
+                let dtype = patches.dtype();
+                let mean = patches.cast(FloatDType::F32).mean_dim(1).squeeze_dim::<2>(1);
+                self.normalized(mean.cast(dtype))
             }
             (VisionPool::Map, Some(pool)) => pool.forward(self.normalized(x), &Visible::All),
             (VisionPool::Map, None) => unreachable!("`init` makes the pool that the config names"),
@@ -268,7 +274,8 @@ impl VisionTransformer {
 impl PatchEmbed {
     /// `images` [B, 3, H, V]. Returns [B, N, W], patches row by row.
     fn forward(&self, images: Tensor<4>, grid: usize) -> Tensor<3> {
-        let weight = self.proj.weight.val();
+        let dtype = images.dtype();
+        let weight = typed(&self.proj.weight, dtype);
         let [w, channels, p, _] = weight.dims();
         let [b, ..] = images.dims();
         let g = grid;
@@ -279,7 +286,7 @@ impl PatchEmbed {
         let patches = patches.reshape([b, g * g, channels * p * p]);
 
         let weight = weight.reshape([w, channels * p * p]).transpose();
-        project(patches, weight, self.proj.bias.as_ref().map(|bias| bias.val()))
+        project(patches, weight, self.proj.bias.as_ref().map(|bias| typed(bias, dtype)))
     }
 }
 
@@ -312,15 +319,16 @@ impl AttentionPool {
     pub(crate) fn forward(&self, x: Tensor<3>, visible: &Visible) -> Tensor<2> {
         let [b, t, w] = x.dims();
         let a = self.num_heads;
-        let weight = self.qkv.weight.val();
+        let (weight, bias) = self.qkv.typed(x.dtype());
         let part = |range: std::ops::Range<usize>| {
-            let bias = self.qkv.bias.as_ref().map(|bias| bias.val().slice_dim(0, range.clone()));
+            let bias = bias.clone().map(|bias| bias.slice_dim(0, range.clone()));
             (weight.clone().slice_dim(1, range), bias)
         };
         let (query_weight, query_bias) = part(0..w);
         let (token_weight, token_bias) = part(w..3 * w);
 
-        let query = project(self.latent.val(), query_weight, query_bias).expand([b, 1, w]);
+        let latent = typed(&self.latent, x.dtype());
+        let query = project(latent, query_weight, query_bias).expand([b, 1, w]);
         let query = query.reshape([b, 1, a, w / a]).swap_dims(1, 2);
         // [B, T, 2W] -> [2, B, A, T, D]
         let tokens = project(x, token_weight, token_bias);

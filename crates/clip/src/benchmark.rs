@@ -6,7 +6,7 @@ mod generated;
 use burn::module::Module;
 use hearth_data::random::Key;
 use hearth_engine::{
-    Checkpoints, Replicas, Run, Session, Summary, TrainState,
+    Checkpoints, Precision, Replicas, Run, Session, Summary, TrainState,
     benchmark::{
         BenchmarkOptions, Machine, Peak, Report, StageReport, Timing, Tuned, matmul_rate,
         time_forward, time_loading, time_training,
@@ -25,10 +25,10 @@ use crate::{
     model::Clip,
     peft::Peft,
     plan::plan,
-    replicas,
+    precision, replicas,
     setup::{Setup, contrast},
     source::training_data,
-    spec::{Action, ClipSpec, Precision, TrainSource},
+    spec::{Action, ClipSpec, TrainSource},
     summary::grouped,
     task::ContrastiveTask,
     train,
@@ -53,7 +53,9 @@ pub fn benchmark(
     let replicas = replicas::of_training(document, &spec, None, run)?;
     let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
     train::warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
-    let mut bench = Bench { document, spec, setup, peft, run, steps: options.steps };
+    let precision = precision::in_force(&spec, run);
+    let steps = options.steps;
+    let mut bench = Bench { document, spec, setup, peft, precision, run, steps };
 
     let (matmul_gflops, arithmetic) = (matmul_rate(&run.device), bench.arithmetic());
     let peak = Peak::start();
@@ -98,6 +100,7 @@ struct Bench<'a> {
     spec: ClipSpec,
     setup: Setup,
     peft: Peft,
+    precision: Precision,
     run: &'a Run,
     steps: usize,
 }
@@ -121,7 +124,7 @@ impl Bench<'_> {
             machine: Machine::this(),
             threads: replicas.count() * replicas.threads(),
             replicas: replicas.count(),
-            precision: Precision::Fp32.to_string(),
+            precision: self.precision.to_string(),
             model: self.setup.recipe.model_type.clone(),
             data: format!("{} pairs of the spec", grouped(data.len())),
             batch_size: data.global_batch(),
@@ -138,14 +141,15 @@ impl Bench<'_> {
 
     /// The training as it would begin.
     fn start(&mut self) -> Result<(ContrastiveTask, TrainState<Clip>), ClipError> {
-        let Bench { spec, setup, peft, run, .. } = self;
+        let Bench { spec, setup, peft, precision, run, .. } = self;
         let seed = train::seed(spec, run);
         let key = Key::new(seed);
         let initial = match train::preserves(spec, peft) {
             true => Some(Initial::of(setup, None, seed)?),
             false => None,
         };
-        let beginning = train::Beginning { key: &key, initial, resumed: None };
+        let precision = *precision;
+        let beginning = train::Beginning { key: &key, initial, resumed: None, precision };
         let (model, task) = train::begin(spec, setup, peft, beginning, run)?;
         let state = start(spec, &task, model, &Checkpoints::nowhere(), None, run)?;
         Ok((task, state))

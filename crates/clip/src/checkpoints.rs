@@ -117,13 +117,14 @@ pub(crate) fn start(
     };
     let groups = task.parameter_groups(&model);
     let mut optimizer = Optimizer::new(config, groups, &model, &run.device);
-    let (mut step, mut epoch_loss, mut unreadable) = Default::default();
+    let (mut step, mut epoch_loss, mut scaler, mut unreadable) = Default::default();
     if let Some(checkpoint) = resumed {
-        Restored { step, epoch_loss, unreadable } =
+        Restored { step, epoch_loss, scaler, unreadable } =
             checkpoints.restore(checkpoint, &mut optimizer)?;
         run.status.resuming(checkpoint);
         run.events().resumed_at(step as u64);
         run.progress.message(&format!("resuming from {} behind step {step}", checkpoint.display()));
     }
-    Ok(TrainState { model, optimizer, step, epoch_loss, unreadable })
+    let scaler = task.precision.scaler(scaler);
+    Ok(TrainState { model, optimizer, step, epoch_loss, scaler, unreadable })
 }

@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{Metrics, Replicas, Run, Summary, atomic_file, evaluate as evaluate_all};
+use hearth_engine::{
+    Metrics, Precision, Replicas, Run, Summary, atomic_file, evaluate as evaluate_all,
+};
 use hearth_spec::Document;
 use serde_json::{Map, Value};
 
@@ -67,6 +69,7 @@ fn retrieval(
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
         context_length: setup.recipe.text.context_length,
+        precision: Precision::Fp32,
         recompute: false,
         logit_scale_ceiling: f32::INFINITY,
         rates: Rates { vision: 0.0, text: 0.0, weight_decay: 0.0 },

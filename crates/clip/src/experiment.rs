@@ -6,7 +6,7 @@ use hearth_spec::{Document, to_yaml};
 use crate::{
     error::ClipError,
     registry,
-    spec::{self, Action, ClipSpec, Precision},
+    spec::{self, Action, ClipSpec},
 };
 
 /// The spec for `action`; its warnings go to the run.
@@ -15,14 +15,6 @@ pub(crate) fn read(document: &Document, action: Action, run: &Run) -> Result<Cli
     for warning in spec::check(document, &spec, action, registry::NAMES)? {
         let hints: String = warning.hints.iter().map(|hint| format!("; {hint}")).collect();
         run.warn(&format!("{}{hints}", warning.headline()));
-    }
-    if matches!(action, Action::Train | Action::Benchmark)
-        && spec.train.precision != Precision::Fp32
-    {
-        run.notice(&format!(
-            "`train.precision: {}` computes in fp32 on this device; the weights are fp32 anyway",
-            spec.train.precision
-        ));
     }
     Ok(spec)
 }

@@ -26,6 +26,7 @@ pub mod parts;
 pub mod peft;
 pub mod pictures;
 mod plan;
+mod precision;
 pub mod radio;
 mod recipe;
 pub mod registry;

@@ -6,10 +6,10 @@
 
 use burn::{
     module::{Module, Param},
-    tensor::{Device, Int, Tensor},
+    tensor::{Device, FloatDType, Int, Tensor},
 };
 use hearth_backbones::{
-    BackboneError,
+    BackboneError, Mode,
     layers::{Activation, zeros},
     text::{TextConfig, TextTransformer},
 };
@@ -67,13 +67,13 @@ impl ClipConfig {
 
 impl Clip {
     /// `images` [B, 3, H, H], normalised, or what else the tower takes. Returns [B, E], L2-normalised.
-    pub fn embed_images(&self, images: impl Into<Images>, recompute: bool) -> Tensor<2> {
-        normalise(self.visual.forward(images.into(), recompute))
+    pub fn embed_images(&self, images: impl Into<Images>, mode: impl Into<Mode>) -> Tensor<2> {
+        normalise(self.visual.forward(images.into(), mode))
     }
 
     /// `ids` [B, C]. Returns [B, E], L2-normalised.
-    pub fn embed_texts(&self, ids: Tensor<2, Int>, recompute: bool) -> Tensor<2> {
-        normalise(self.text.forward(ids, recompute))
+    pub fn embed_texts(&self, ids: Tensor<2, Int>, mode: impl Into<Mode>) -> Tensor<2> {
+        normalise(self.text.forward(ids, mode))
     }
 
     /// The numbers it was built from.
@@ -86,8 +86,9 @@ impl Clip {
     }
 }
 
-/// Rows of `x` [B, E] divided by their length, which is at least 1e-12.
+/// Rows of `x` [B, E] divided by their length, which is at least 1e-12; in f32.
 fn normalise(x: Tensor<2>) -> Tensor<2> {
+    let x = x.cast(FloatDType::F32);
     let length = x.clone().square().sum_dim(1).sqrt().clamp_min(1e-12);
     x / length
 }

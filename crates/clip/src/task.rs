@@ -6,8 +6,9 @@ use burn::{
     module::Param,
     tensor::{Device, Int, Tensor, TensorData},
 };
+use hearth_backbones::Mode;
 use hearth_engine::{
-    Losses, Metrics, ParameterGroup, Step, Task,
+    Losses, Metrics, ParameterGroup, Precision, Step, Task,
     contrastive::{self, Contrast, Embeddings, SharedEmbeddings, batch_loss},
     trained,
 };
@@ -45,6 +46,8 @@ pub struct ContrastiveTask {
     pub image_size: usize,
     /// C.
     pub context_length: usize,
+    /// What the towers compute in.
+    pub precision: Precision,
     /// Blocks keep their input only.
     pub recompute: bool,
     /// Largest logit scale: a pretrained value above the usual ceiling stays.
@@ -97,9 +100,10 @@ impl Task for ContrastiveTask {
         let seeds = || dropout_seeds(&step.key, step.first, samples);
         let dropping = drops.then(|| with_dropout(model, text_dropout, &seeds()));
         let model = dropping.as_ref().unwrap_or(model);
+        let mode = self.mode();
         let embeddings = Embeddings {
-            images: model.embed_images(images.clone(), self.recompute),
-            texts: model.embed_texts(ids.clone(), self.recompute),
+            images: model.embed_images(images.clone(), mode),
+            texts: model.embed_texts(ids.clone(), mode),
             logit_scale: model.logit_scale.val(),
             logit_bias: model.logit_bias.as_ref().map(Param::val),
         };
@@ -112,8 +116,9 @@ impl Task for ContrastiveTask {
         Shared {
             student: contrastive::share(&local.embeddings),
             teacher: teacher.map(|(preservation, (images, ids))| {
-                let images = preservation.teacher.embed_images(images.uncropped(), false);
-                SharedEmbeddings::of(&images, &preservation.teacher.embed_texts(ids, false))
+                let (teacher, mode) = (&preservation.teacher, self.mode());
+                let images = teacher.embed_images(images.uncropped(), mode);
+                SharedEmbeddings::of(&images, &teacher.embed_texts(ids, mode))
             }),
         }
     }
@@ -167,9 +172,9 @@ impl Task for ContrastiveTask {
     }
 
     fn evaluate(&self, model: &Clip, batch: &Batch) -> Pairs {
-        let images = model.embed_images(self.images(batch), false);
+        let images = model.embed_images(self.images(batch), self.mode());
         let [_, width] = images.dims();
-        let texts = model.embed_texts(self.ids(batch), false);
+        let texts = model.embed_texts(self.ids(batch), self.mode());
         Pairs { width, images: values(images), texts: values(texts) }
     }
 
@@ -183,6 +188,10 @@ impl Task for ContrastiveTask {
 }
 
 impl ContrastiveTask {
+    fn mode(&self) -> Mode {
+        Mode { dtype: self.precision.dtype(), recompute: self.recompute }
+    }
+
     /// The pictures on the device.
     pub fn images(&self, batch: &Batch) -> Images {
         batch.pictures.images(self.image_size, &self.device)

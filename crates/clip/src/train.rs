@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{Metrics, Run, Session, Summary, check_run, evaluate, fit, is_cpu};
+use hearth_engine::{Metrics, Precision, Run, Session, Summary, check_run, evaluate, fit, is_cpu};
 use hearth_spec::Document;
 use hearth_weights::map_values;
 
@@ -19,7 +19,7 @@ use crate::{
     model::Clip,
     peft::{Peft, base},
     plan::{best, fingerprint, plan, rates},
-    recipe, replicas,
+    precision, recipe, replicas,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
     spec::{Action, ClipSpec},
@@ -30,6 +30,7 @@ use crate::{
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Train, run)?;
+    let precision = precision::in_force(&spec, run);
     let resumed = resumed_from(&spec, run)?;
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
@@ -56,7 +57,7 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(checkpoint) = &resumed {
         check_run(checkpoint, &fingerprint)?;
     }
-    let beginning = Beginning { key: &key, initial, resumed: resumed.as_deref() };
+    let beginning = Beginning { key: &key, initial, resumed: resumed.as_deref(), precision };
     let (model, task) = begin(&spec, &mut setup, &peft, beginning, run)?;
     let plan = plan(document, &spec, &data, key)?;
     let kept = Kept {
@@ -123,6 +124,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) initial: Option<Initial>,
     /// The checkpoint that it goes on from.
     pub(crate) resumed: Option<&'a Path>,
+    /// What the towers compute in.
+    pub(crate) precision: Precision,
 }
 
 /// The model, and the training as the loop sees it.
@@ -130,7 +133,7 @@ pub(crate) fn begin(
     spec: &ClipSpec,
     setup: &mut Setup,
     peft: &Peft,
-    Beginning { key, initial, resumed }: Beginning<'_>,
+    Beginning { key, initial, resumed, precision }: Beginning<'_>,
     run: &Run,
 ) -> Result<(Clip, ContrastiveTask), ClipError> {
     let mut model = model(setup, peft, key, resumed, run)?;
@@ -138,7 +141,8 @@ pub(crate) fn begin(
         model = calibrate(model, spec);
         setup.recipe.logit_scale_ceiling = logit_scale_ceiling(&model);
     }
-    let task = task(spec, setup, extra(spec, peft, initial, &model, key)?, run);
+    let extra = extra(spec, peft, initial, &model, key)?;
+    let task = task(spec, setup, extra, precision, run);
     Ok((model, task))
 }
 
@@ -175,11 +179,18 @@ fn model(
 }
 
 /// The training as the loop sees it.
-fn task(spec: &ClipSpec, setup: &Setup, extra: Extra, run: &Run) -> ContrastiveTask {
+fn task(
+    spec: &ClipSpec,
+    setup: &Setup,
+    extra: Extra,
+    precision: Precision,
+    run: &Run,
+) -> ContrastiveTask {
     ContrastiveTask {
         contrast: setup.recipe.contrast,
         image_size: setup.recipe.picture.size as usize,
         context_length: setup.recipe.text.context_length,
+        precision,
         recompute: spec.train.grad_checkpointing,
         logit_scale_ceiling: setup.recipe.logit_scale_ceiling,
         rates: rates(spec),

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use hearth_backbones::{
-    BackboneError,
+    BackboneError, Mode,
     layers::{Block, BlockConfig},
     naflex::{NaflexConfig, NaflexTransformer},
     positions::Grid,
@@ -188,18 +188,16 @@ impl TowerConfig {
 }
 
 impl VisionTower {
-    /// Returns [B, E]. With `recompute`, a block keeps its input only and runs again in the backward
-    /// pass. Panics on images of another kind than the tower's.
-    pub fn forward(&self, images: Images, recompute: bool) -> Tensor<2> {
+    /// Returns [B, E], in the type of `mode`. Panics on images of another kind than the tower's.
+    pub fn forward(&self, images: Images, mode: impl Into<Mode>) -> Tensor<2> {
+        let mode = mode.into();
         match (self, images) {
-            (VisionTower::Vit(tower), Images::Square(images, _)) => {
-                tower.forward(images, recompute)
-            }
+            (VisionTower::Vit(tower), Images::Square(images, _)) => tower.forward(images, mode),
             (VisionTower::Naflex(tower), Images::Patches(patches, grids)) => {
-                tower.forward(patches, &grids, recompute)
+                tower.forward(patches, &grids, mode)
             }
             (VisionTower::Radio(tower), Images::Square(images, crops)) => {
-                let tokens = tower.trunk.forward(images, &crops, recompute);
+                let tokens = tower.trunk.forward(images, &crops, mode);
                 tower.head.summary(tower.trunk.class_token(&tokens, tower.config.token))
             }
             (_, Images::Square(..)) => panic!("a NaFlex tower takes patches"),

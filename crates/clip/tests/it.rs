@@ -6,6 +6,7 @@ mod it {
     mod capture;
     mod device;
     mod goldens;
+    mod half;
     mod lora;
     mod positions;
     mod pytorch;

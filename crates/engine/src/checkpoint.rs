@@ -22,6 +22,7 @@ use crate::{
     fit::{Mean, TrainState},
     optimizer::Optimizer,
     run::Run,
+    scaler::LossScaler,
     task::Metrics,
 };
 
@@ -76,6 +77,8 @@ struct Progress {
     replicas: usize,
     #[serde(default)]
     best: Vec<(f64, PathBuf)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    loss_scaler: Option<LossScaler>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unreadable: Vec<usize>,
 }
@@ -91,6 +94,8 @@ pub struct Restored {
     pub step: usize,
     /// Loss of its epoch so far.
     pub epoch_loss: Mean,
+    /// Of the loss, where the run computed in f16.
+    pub scaler: Option<LossScaler>,
     /// Samples that are left out because they cannot be read.
     pub unreadable: Vec<usize>,
 }
@@ -240,6 +245,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         Ok(Restored {
             step: progress.step,
             epoch_loss: progress.epoch_loss,
+            scaler: progress.loss_scaler,
             unreadable: progress.unreadable,
         })
     }
@@ -255,6 +261,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
             run: self.fingerprint.clone(),
             replicas: self.replicas,
             best: self.best.as_ref().map_or_else(Vec::new, Best::ranking),
+            loss_scaler: state.scaler,
             unreadable: state.unreadable.clone(),
         };
         let json = serde_json::to_vec_pretty(&progress).expect("numbers and strings");
@@ -317,7 +324,10 @@ pub fn adapters_folder(model: &Path) -> PathBuf {
 fn read_progress(path: &Path) -> Result<Progress, EngineError> {
     let state = |reason: String| EngineError::State { path: path.to_owned(), reason };
     let text = fs::read(path).map_err(|error| state(format!("cannot read this file: {error}")))?;
-    serde_json::from_slice(&text).map_err(|error| state(format!("not a state of Hearth: {error}")))
+    let progress: Progress = serde_json::from_slice(&text)
+        .map_err(|error| state(format!("not a state of Hearth: {error}")))?;
+    progress.loss_scaler.map_or(Ok(()), |scaler| scaler.check()).map_err(state)?;
+    Ok(progress)
 }
 
 fn remove_checkpoint(model: &Path) -> Result<(), FileError> {

@@ -3,7 +3,7 @@
 //! Knows epochs, steps, parts of batches, gradients and schedules. Never knows a model family, a spec
 //! key, a file format or a terminal: those arrive through [`Task`], [`Checkpoints`] and [`Run`].
 
-use burn::module::Module;
+use burn::{module::Module, tensor::Tensor};
 use hearth_data::DataError;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     plan::Plan,
     replicas::Replicas,
     run::Run,
+    scaler::LossScaler,
     task::{Metrics, Step, Task},
 };
 
@@ -65,6 +66,8 @@ pub struct TrainState<M> {
     pub step: usize,
     /// Loss of the current epoch so far.
     pub epoch_loss: Mean,
+    /// Of the loss, where the passes compute in f16; see [`Precision::scaler`](crate::Precision::scaler).
+    pub scaler: Option<LossScaler>,
     /// Samples that are left out because they cannot be read; see [`Batches::unreadable`].
     pub unreadable: Vec<usize>,
 }
@@ -118,13 +121,14 @@ pub fn fit<T: Task>(
             let ends_epoch = plan.ends_epoch(state.step);
             if save || ends_epoch || journal.is_due(state.step) {
                 journal.read(&mut state.epoch_loss, checkpoints.newest())?;
-                journal.curves(&state.optimizer, task.gauges(&state.model), state.step);
+                journal.curves(&state.optimizer, gauges(task, &state), state.step);
             }
             if ends_epoch {
+                let skipped = state.scaler.and_then(|scaler| scaler.report());
                 journal.end_epoch(
                     state.step,
                     std::mem::take(&mut state.epoch_loss),
-                    train.report(),
+                    skipped.into_iter().chain(train.report()),
                 );
             }
             if let Some(data) = session.validation
@@ -185,33 +189,54 @@ pub fn evaluate<T: Task>(
     Ok(Some(total.map_or_else(Vec::new, |total| task.metrics(total))))
 }
 
+fn gauges<T: Task>(task: &T, state: &TrainState<T::Model>) -> Metrics {
+    let mut gauges = task.gauges(&state.model);
+    gauges.extend(state.scaler.map(|scaler| ("loss_scale".to_owned(), scaler.scale())));
+    gauges
+}
+
 fn warn<B: Send>(data: &dyn Batches<Batch = B>, run: &Run) {
     data.warnings().iter().for_each(|warning| run.warn(warning));
 }
 
-/// One update: gradients of the whole batch, clip, optimizer.
+/// One update: gradients of the whole batch, clip, optimizer. A step whose gradients overflow f16
+/// leaves model and optimizer as they are, and counts: data and schedule go on, as in Lightning.
 fn train_step<T: Task>(
     session: &Session<'_, T>,
     mut state: TrainState<T::Model>,
     batches: &[T::Batch],
 ) -> (TrainState<T::Model>, Reading) {
-    let Session { task, plan, replicas, .. } = *session;
+    let Session { task, plan, replicas, run, .. } = *session;
     let (mut parts, mut samples) = (Vec::new(), Vec::new());
     for batch in batches {
         let key = plan.key.of("forward").at(state.step as u64);
         parts.push(Part { batch, step: Step { index: state.step, first: samples.len(), key } });
         samples.extend(task.samples(batch));
     }
-    let Differentiated { gradients, terms } = differentiate(task, &state.model, parts, replicas);
+    let Differentiated { gradients, terms } =
+        differentiate(task, &state.model, parts, replicas, state.scaler);
 
     let device = state.model.devices()[0].clone().without_autodiff();
-    let norm = global_norm(&state.model, &gradients, &device);
-    let factor = plan.clip_grad_norm.map(|max_norm| clip_factor(norm.clone(), max_norm));
+    let scale = state.scaler.map_or(1.0, |scaler| scaler.scale());
+    let norm = global_norm(&state.model, &gradients, &device) / scale;
+    if let Some(scaler) = &mut state.scaler
+        && !scaler.takes(norm.clone().into_scalar::<f32>().is_finite())
+    {
+        state.step += 1;
+        let (step, scale) = (state.step, scaler.scale());
+        run.notice(&format!(
+            "step {step} is skipped: its gradients overflow fp16; loss scale {scale}"
+        ));
+        return (state, Reading { step, terms, norm: None, samples });
+    }
+    let clip = plan.clip_grad_norm.map(|max_norm| clip_factor(norm.clone(), max_norm) / scale);
+    let unscale = || state.scaler.map(|_| Tensor::ones([1], &device) / scale);
+    let factor = clip.or_else(unscale);
 
     let schedule = plan.schedule.at(state.step);
     let model = state.optimizer.step(state.model, gradients, factor, schedule);
     state.model = task.after_step(model);
     state.step += 1;
-    let reading = Reading { step: state.step, terms, norm, samples };
+    let reading = Reading { step: state.step, terms, norm: Some(norm), samples };
     (state, reading)
 }

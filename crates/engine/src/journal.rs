@@ -18,8 +18,8 @@ pub(crate) struct Reading {
     pub(crate) step: usize,
     /// Loss terms of the global batch, [1] each.
     pub(crate) terms: Vec<(&'static str, Tensor<1>)>,
-    /// Norm of the gradients before clipping, [1].
-    pub(crate) norm: Tensor<1>,
+    /// Norm of the gradients before clipping, [1]; none of a step that was skipped.
+    pub(crate) norm: Option<Tensor<1>>,
     /// Names of the samples.
     pub(crate) samples: Vec<String>,
 }
@@ -85,8 +85,10 @@ impl<'a> Journal<'a> {
                 loss += f64::from(value);
                 self.latest.push((name.to_owned(), f64::from(value)));
             }
-            let norm = norm.into_scalar::<f32>();
-            self.latest.push(("grad_norm".to_owned(), f64::from(norm)));
+            if let Some(norm) = norm {
+                let norm = norm.into_scalar::<f32>();
+                self.latest.push(("grad_norm".to_owned(), f64::from(norm)));
+            }
 
             if let Some((term, value)) = self.latest.iter().find(|(_, value)| !value.is_finite()) {
                 let (term, value) = (term.clone(), *value as f32);
@@ -123,17 +125,23 @@ impl<'a> Journal<'a> {
         self.run.events().scalars(step as u64, &borrowed(&points));
     }
 
-    pub(crate) fn end_epoch(&mut self, step: usize, loss: Mean, loading: Option<String>) {
+    /// `notes` are for the user.
+    pub(crate) fn end_epoch(
+        &mut self,
+        step: usize,
+        loss: Mean,
+        notes: impl Iterator<Item = String>,
+    ) {
         self.run.progress.end();
         let mean = loss.sum / loss.count.max(1) as f64;
         self.run.events().scalars(step as u64, &[("train_loss_epoch", mean)]);
         self.run.status.train_metrics(&[("train_loss", mean)]);
         self.run.status.training_progress(&self.timing(step));
         let epoch = self.plan.epoch_of(step) + 1;
-        let loading = loading.map_or_else(String::new, |text| format!("; {text}"));
+        let notes: String = notes.map(|note| format!("; {note}")).collect();
         let seconds = self.epoch_began.elapsed().as_secs_f64();
         self.run.progress.message(&format!(
-            "epoch {epoch}/{}: train_loss {mean:.4}, {seconds:.1} s{}{loading}",
+            "epoch {epoch}/{}: train_loss {mean:.4}, {seconds:.1} s{}{notes}",
             self.plan.epochs,
             self.parts()
         ));

@@ -11,6 +11,7 @@ use burn::{
 
 use crate::{
     replicas::Replicas,
+    scaler::LossScaler,
     task::{Losses, Step, Task},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct Part<'a, B> {
 /// Named parts of a loss, [1] each, without their graph: it would keep every activation alive.
 pub(crate) type Terms = Vec<(&'static str, Tensor<1>)>;
 
-/// Gradients and loss of the whole batch.
+/// Gradients and loss of the whole batch. The gradients are those of the loss times its scale.
 pub(crate) struct Differentiated {
     pub(crate) gradients: GradientsParams,
     pub(crate) terms: Terms,
@@ -37,11 +38,12 @@ pub(crate) fn differentiate<T: Task>(
     model: &T::Model,
     parts: Vec<Part<'_, T::Batch>>,
     replicas: &Replicas,
+    scaler: Option<LossScaler>,
 ) -> Differentiated {
     let of_replicas = if parts.len() <= replicas.count() {
-        at_once(task, model, parts, replicas)
+        at_once(task, model, parts, replicas, scaler)
     } else {
-        in_turns(task, model, parts, replicas)
+        in_turns(task, model, parts, replicas, scaler)
     };
     let (mut gradients, mut terms) = (Vec::new(), Terms::new());
     for of_one in of_replicas {
@@ -56,6 +58,7 @@ fn at_once<T: Task>(
     model: &T::Model,
     parts: Vec<Part<'_, T::Batch>>,
     replicas: &Replicas,
+    scaler: Option<LossScaler>,
 ) -> Vec<Differentiated> {
     let forward = |_, part: Part<'_, T::Batch>| {
         let model = fork(model);
@@ -64,7 +67,8 @@ fn at_once<T: Task>(
         ((model, local), shared)
     };
     let (locals, all): (Vec<_>, Vec<_>) = replicas.map(parts, forward).into_iter().unzip();
-    replicas.map(locals, |me, (model, local)| backward(&model, task.losses(local, &all, me)))
+    replicas
+        .map(locals, |me, (model, local)| backward(&model, task.losses(local, &all, me), scaler))
 }
 
 fn in_turns<T: Task>(
@@ -72,6 +76,7 @@ fn in_turns<T: Task>(
     model: &T::Model,
     parts: Vec<Part<'_, T::Batch>>,
     replicas: &Replicas,
+    scaler: Option<LossScaler>,
 ) -> Vec<Differentiated> {
     let plain = model.valid();
     let share =
@@ -82,7 +87,7 @@ fn in_turns<T: Task>(
         let (mut accumulator, mut terms) = (GradientsAccumulator::new(), Terms::new());
         for (me, part) in mine {
             let local = task.forward(&model, part.batch, &part.step);
-            let of_part = backward(&model, task.losses(local, &all, me));
+            let of_part = backward(&model, task.losses(local, &all, me), scaler);
             accumulator.accumulate(&model, of_part.gradients);
             add_terms(&mut terms, of_part.terms);
         }
@@ -96,8 +101,12 @@ fn fork<M: Module>(model: &M) -> M {
     model.clone().fork(device)
 }
 
-fn backward<M: Module>(model: &M, losses: Losses) -> Differentiated {
+fn backward<M: Module>(model: &M, losses: Losses, scaler: Option<LossScaler>) -> Differentiated {
     let Losses { objective, terms } = losses;
+    let objective = match scaler {
+        Some(scaler) => objective * scaler.scale(),
+        None => objective,
+    };
     let gradients = GradientsParams::from_grads(objective.backward(), model);
     let plain = |(name, value): (_, Tensor<1>)| (name, value.without_autodiff());
     Differentiated { gradients, terms: terms.into_iter().map(plain).collect() }

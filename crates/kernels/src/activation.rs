@@ -23,6 +23,7 @@ use crate::{
     capture,
     cpu::{self, math},
     graph::tracked,
+    wide::in_single,
 };
 
 /// The non-linearity of an MLP. It belongs to the weights: another one gives plausible, worse results.
@@ -48,7 +49,8 @@ pub fn activate<const D: usize>(x: Tensor<D>, function: Activation) -> Tensor<D>
 pub(crate) trait Activations: Backend {
     /// `function` of every element of `x`.
     fn activate(x: FloatTensor<Self>, function: Activation) -> FloatTensor<Self> {
-        composed::<Self>(x, function)
+        let [y] = in_single::<Self, 1, 1>([x], |[x]| [composed::<Self>(x, function)]);
+        y
     }
 
     /// `grad` times the derivative of `function` at `x`.
@@ -57,7 +59,10 @@ pub(crate) trait Activations: Backend {
         grad: FloatTensor<Self>,
         function: Activation,
     ) -> FloatTensor<Self> {
-        composed_backward::<Self>(x, grad, function)
+        let [of_x] = in_single::<Self, 2, 1>([x, grad], |[x, grad]| {
+            [composed_backward::<Self>(x, grad, function)]
+        });
+        of_x
     }
 }
 

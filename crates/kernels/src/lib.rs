@@ -3,7 +3,8 @@
 //! Each file is one operation: a function on [`burn::tensor::Tensor`], its composed form for every
 //! device, a kernel of our own for the CPU, its backward pass, and one node in a captured graph. Beside
 //! them: `lean` (two operations that keep one input), `backward` (where a backward pass starts),
-//! `update` (steps of optimizers, which nobody differentiates) and `memory` (the allocator).
+//! `update` (steps of optimizers, which nobody differentiates), `wide` (half types) and `memory` (the
+//! allocator).
 //!
 //! Architecture Invariant: `kernels` never knows a model, a file or a network. A result is a function
 //! of the inputs and the number of threads, not of their speed. Inputs that do not fit are a panic of
@@ -28,6 +29,7 @@ mod response;
 mod rows;
 mod softmax;
 mod update;
+mod wide;
 
 pub use activation::{Activation, activate};
 pub use attention::{View, attention, self_attention};

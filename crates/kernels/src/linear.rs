@@ -28,6 +28,7 @@ use crate::{
         matrix::{Before, Matrix, Target, multiply},
     },
     graph::{Maybe, parents, register, tracked},
+    wide::in_single,
 };
 
 /// `x` [.., I] times `weight` [I, O], plus `bias` [O]. Returns [.., O]. Panics where they do not fit.
@@ -75,7 +76,8 @@ pub(crate) trait Linear: Backend {
 
     /// The gradient of the bias.
     fn project_backward_bias(grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::linear_bias_backward(grad)
+        let [sum] = in_single::<Self, 1, 1>([grad], |[grad]| [Self::linear_bias_backward(grad)]);
+        sum
     }
 }
 
@@ -108,10 +110,11 @@ impl Linear for Flex {
     }
 
     fn project_backward_bias(grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        if grad.dtype() != DType::F32 {
-            return Self::linear_bias_backward(grad);
-        }
-        bias_gradient(&grad.to_contiguous())
+        cpu::in_f32(
+            [grad],
+            |[grad]| bias_gradient(&grad),
+            |[grad]| Self::linear_bias_backward(grad),
+        )
     }
 }
 

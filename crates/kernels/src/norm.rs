@@ -26,6 +26,7 @@ use crate::{
     capture,
     cpu::{self, reduce},
     graph::{parents, register, tracked},
+    wide::in_single,
 };
 
 /// Every row of `x` [.., W] at mean 0 and variance 1, times `weight` [W], plus `bias` [W].
@@ -60,7 +61,10 @@ pub(crate) trait Norms: Backend {
         bias: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        composed::<Self>(x, weight, bias, epsilon)
+        let [y] = in_single::<Self, 3, 1>([x, weight, bias], |[x, weight, bias]| {
+            [composed::<Self>(x, weight, bias, epsilon)]
+        });
+        y
     }
 
     /// Gradients of x, weight and bias for the gradient `grad` of the result.
@@ -70,7 +74,11 @@ pub(crate) trait Norms: Backend {
         grad: FloatTensor<Self>,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        composed_backward::<Self>(x, weight, grad, epsilon)
+        let [of_x, of_weight, of_bias] =
+            in_single::<Self, 3, 3>([x, weight, grad], |[x, weight, grad]| {
+                composed_backward::<Self>(x, weight, grad, epsilon).into()
+            });
+        (of_x, of_weight, of_bias)
     }
 }
 

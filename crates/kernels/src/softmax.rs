@@ -22,6 +22,7 @@ use crate::{
     capture,
     cpu::{self, math, reduce},
     graph::tracked,
+    wide::in_single,
 };
 
 /// e^x of every row of `x` [.., W], over its sum.
@@ -46,7 +47,8 @@ pub(crate) enum Kind {
 pub(crate) trait Softmax: Backend {
     /// See [`softmax`] and [`log_softmax`].
     fn soften(x: FloatTensor<Self>, kind: Kind) -> FloatTensor<Self> {
-        composed::<Self>(x, kind)
+        let [y] = in_single::<Self, 1, 1>([x], |[x]| [composed::<Self>(x, kind)]);
+        y
     }
 
     /// The gradient of the input for the gradient `grad` of the result `y`.
@@ -55,7 +57,10 @@ pub(crate) trait Softmax: Backend {
         grad: FloatTensor<Self>,
         kind: Kind,
     ) -> FloatTensor<Self> {
-        composed_backward::<Self>(y, grad, kind)
+        let [of_x] = in_single::<Self, 2, 1>([y, grad], |[y, grad]| {
+            [composed_backward::<Self>(y, grad, kind)]
+        });
+        of_x
     }
 }
 

@@ -14,7 +14,10 @@ use burn::{
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use crate::cpu::{self, reduce};
+use crate::{
+    cpu::{self, reduce},
+    wide::wide,
+};
 
 /// Numbers of one step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -146,6 +149,7 @@ fn composed_average<B: Backend>(
 }
 
 fn composed_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let x = wide::<B>(x);
     B::float_sum(B::float_mul(x.clone(), x))
 }
 

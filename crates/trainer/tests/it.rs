@@ -12,6 +12,7 @@ mod it {
     mod loopback;
     mod memory;
     mod partial;
+    mod precision;
     mod pytorch;
     mod replicas;
     pub(crate) mod session;

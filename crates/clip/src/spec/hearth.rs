@@ -109,6 +109,9 @@ block! {
         /// the number of its checkpoint, since another gives other roundings. `trainer clip benchmark --tune` finds
         /// the best one.
         replicas: Option<usize> => min(1), known_as(&["num_replicas", "data_parallel"]),
+        /// Computes in `train.precision` on a CPU too, which is slower there than 32 bits: to compare with a device
+        /// that does.
+        half_on_cpu: bool,
         /// Steps between two points of progress and of the TensorBoard curves.
         log_interval: usize = 10 => min(1), known_as(&["log_every", "log_every_n_steps"]),
         /// Shows a C-RADIO vision tower a random part of its position table for each training picture, as its

@@ -158,7 +158,8 @@ block! {
             differs("TAO looks for the hardest negatives in the batch of each device"),
         /// Margin of the triplet loss.
         triplet_margin: f64 = 0.2 => min(0.0),
-        /// Arithmetic of the towers. On a CPU it is always 32 bits.
+        /// Arithmetic of the towers in training and its validation. A CPU computes in 32 bits, and so does a device
+        /// without the type: the log says so.
         precision: Precision = Precision::Fp16 => known_as(&["dtype", "amp"]),
         /// Largest norm of all gradients together; larger ones are scaled down to it. Null or 0 leaves them.
         grad_clip_norm: Option<f64> => min(0.0), known_as(&["clip_grad_norm", "grad_clip", "max_grad_norm"]),

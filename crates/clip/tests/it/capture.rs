@@ -13,7 +13,7 @@ use hearth_clip::{
 };
 
 /// The same towers with little width and depth: the sequence of a block does not depend on them.
-fn narrow(mut config: ClipConfig) -> ClipConfig {
+pub(crate) fn narrow(mut config: ClipConfig) -> ClipConfig {
     match &mut config.vision {
         TowerConfig::Vit(vision) => {
             vision.depth = 2;

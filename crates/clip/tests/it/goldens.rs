@@ -27,7 +27,9 @@ use hearth_clip::{
     vision::TowerConfig,
 };
 use hearth_data::random::Key;
-use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
+use hearth_engine::{
+    Optimizer, OptimizerConfig, Precision, Rule, Step, Task, contrastive::Contrast,
+};
 use hearth_weights::{KeyMap, WeightsFile, load, map_values, save};
 
 use super::device::device;
@@ -263,6 +265,7 @@ fn task(case: &Case, model: &Clip) -> ContrastiveTask {
         contrast: case.contrast,
         image_size: image_size(&case.config),
         context_length: case.config.text.context_length,
+        precision: Precision::Fp32,
         recompute: false,
         logit_scale_ceiling: logit_scale_ceiling(model),
         rates: RATES,

@@ -23,7 +23,9 @@ use hearth_clip::{
     task::{Batch, ContrastiveTask, Rates},
 };
 use hearth_data::random::Key;
-use hearth_engine::{Optimizer, OptimizerConfig, Rule, Step, Task, contrastive::Contrast};
+use hearth_engine::{
+    Optimizer, OptimizerConfig, Precision, Rule, Step, Task, contrastive::Contrast,
+};
 use hearth_weights::{KeyMap, WeightsFile, load, map_values, visit_values};
 
 use super::{
@@ -76,6 +78,7 @@ fn task(config: &ClipConfig, extra: Extra) -> ContrastiveTask {
         contrast: Contrast::SigLip,
         image_size: image_size(config),
         context_length: config.text.context_length,
+        precision: Precision::Fp32,
         recompute: false,
         logit_scale_ceiling: 4.605_170_2,
         rates: Rates { vision: 1e-3, text: 5e-4, weight_decay: 0.1 },

@@ -6,13 +6,13 @@ use std::{cell::Cell, collections::BTreeSet, path::Path};
 use burn::{
     module::{Module, Param},
     nn::Linear,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, FloatDType, Tensor, TensorData},
 };
 use hearth_data::{DataError, random::Key};
 use hearth_engine::{
     BatchIter, Batches, Checkpoints, Decay, EngineError, Every, Fingerprint, Losses, Metrics,
-    Optimizer, OptimizerConfig, ParameterGroup, Plan, Replicas, Rule, Run, Schedule, Session, Step,
-    Task, TrainState,
+    Optimizer, OptimizerConfig, ParameterGroup, Plan, Precision, Replicas, Rule, Run, Schedule,
+    Session, Step, Task, TrainState,
     contrastive::{self, Contrast, Embeddings, SharedEmbeddings},
     cut, fit,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Toy {
     pub(crate) contrast: Contrast,
     /// Step (from 1) whose loss is not a number.
     pub(crate) broken_step: Option<usize>,
+    /// Gradients pass through f16 on their way from the loss.
+    pub(crate) half: bool,
 }
 
 impl Task for Toy {
@@ -69,6 +71,10 @@ impl Task for Toy {
 
     fn losses(&self, (local, broken): Self::Local, all: &[SharedEmbeddings], me: usize) -> Losses {
         let objective = contrastive::loss(self.contrast, local, all, me);
+        let objective = match self.half {
+            true => objective.cast(FloatDType::F16).cast(FloatDType::F32),
+            false => objective,
+        };
         let objective = if broken { objective * f32::NAN } else { objective };
         let reported = objective.clone().detach() / all.len() as f64;
         Losses { objective, terms: vec![("loss", reported)] }
@@ -176,10 +182,16 @@ pub(crate) fn fresh(rule: Rule) -> TrainState<Towers> {
             .then(|| (0..parameter.len()).map(|i| (i as f32 * 0.9 + phase).cos() * 0.5).collect())
     });
     let config = OptimizerConfig { rule, betas: [0.9, 0.95], eps: 1e-6 };
-    let task = Toy { contrast: Contrast::SigLip, broken_step: None };
+    let task = Toy { contrast: Contrast::SigLip, broken_step: None, half: false };
     let groups = task.parameter_groups(&model);
     let optimizer = Optimizer::new(config, groups, &model, &device);
-    TrainState { model, optimizer, step: 0, epoch_loss: Default::default(), unreadable: Vec::new() }
+    let (step, epoch_loss, scaler, unreadable) = Default::default();
+    TrainState { model, optimizer, step, epoch_loss, scaler, unreadable }
+}
+
+/// As [`fresh`], with a scale of the loss.
+pub(crate) fn scaled() -> TrainState<Towers> {
+    TrainState { scaler: Precision::Fp16.scaler(None), ..fresh(Rule::AdamW) }
 }
 
 fn linear(device: &Device) -> Linear {
@@ -203,7 +215,7 @@ pub(crate) fn resume(folder: &Path) -> Result<TrainState<Towers>, EngineError> {
     state.model = model;
     let restored = checkpoints(folder).restore(&file, &mut state.optimizer)?;
     (state.step, state.epoch_loss) = (restored.step, restored.epoch_loss);
-    state.unreadable = restored.unreadable;
+    (state.scaler, state.unreadable) = (restored.scaler, restored.unreadable);
     Ok(state)
 }
 

@@ -2,12 +2,14 @@
 
 use std::{fs, path::Path};
 
-use hearth_engine::{EngineError, Rule, Signal, contrastive::Contrast, replicas_of};
+use hearth_engine::{EngineError, Rule, Signal, TrainState, contrastive::Contrast, replicas_of};
 
-use super::toy::{Memory, Toy, fresh, resume, run, train, train_in, weights};
+use super::toy::{Memory, Towers, Toy, fresh, resume, run, scaled, train, train_in, weights};
 
-const SIGLIP: Toy = Toy { contrast: Contrast::SigLip, broken_step: None };
-const CLIP: Toy = Toy { contrast: Contrast::Clip, broken_step: None };
+const SIGLIP: Toy = Toy { contrast: Contrast::SigLip, broken_step: None, half: false };
+/// Its gradients are infinite at a scale of 65536, where the scaler begins.
+const HALF: Toy = Toy { half: true, ..SIGLIP };
+const CLIP: Toy = Toy { contrast: Contrast::Clip, broken_step: None, half: false };
 
 fn names(folder: &Path, ending: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
@@ -72,15 +74,16 @@ fn the_same_number_of_replicas_gives_the_same_bits() {
 
 #[test]
 fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
-    resumes_exactly(|| Memory::new(2));
-    resumes_exactly(|| Memory::on(2, 1));
-    resumes_exactly(|| Memory::on(2, 2));
+    for data in [|| Memory::new(2), || Memory::on(2, 1), || Memory::on(2, 2)] {
+        resumes_exactly(&SIGLIP, data, || fresh(Rule::AdamW));
+    }
+    resumes_exactly(&HALF, || Memory::new(1), scaled);
 }
 
 #[track_caller]
-fn resumes_exactly(data: impl Fn() -> Memory) {
+fn resumes_exactly(task: &Toy, data: impl Fn() -> Memory, first: impl Fn() -> TrainState<Towers>) {
     let folder = tempfile::tempdir().unwrap();
-    let straight = train(folder.path(), &SIGLIP, &data(), 4, fresh(Rule::AdamW)).unwrap();
+    let straight = train(folder.path(), task, &data(), 4, first()).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let run = run(folder.path());
@@ -91,7 +94,7 @@ fn resumes_exactly(data: impl Fn() -> Memory) {
             stop.request(Signal::Terminate);
         }
     });
-    let error = train_in(&run, &SIGLIP, &stopped, 4, fresh(Rule::AdamW)).unwrap_err();
+    let error = train_in(&run, task, &stopped, 4, first()).unwrap_err();
     assert!(
         matches!(error, EngineError::Stopped { signal: Signal::Terminate, step: 5, .. }),
         "{error}"
@@ -100,8 +103,47 @@ fn resumes_exactly(data: impl Fn() -> Memory) {
     let resumed = resume(folder.path()).unwrap();
     let newest = folder.path().join("model_epoch_001_step_00005.safetensors");
     assert_eq!(replicas_of(&newest).unwrap(), data().replicas);
-    let resumed = train(folder.path(), &SIGLIP, &data(), 4, resumed).unwrap();
+    let resumed = train(folder.path(), task, &data(), 4, resumed).unwrap();
     assert_eq!(weights(&straight), weights(&resumed));
+    assert_eq!(straight.scaler, resumed.scaler);
+}
+
+/// A power of two in front of the gradients and the same behind them are no rounding.
+#[test]
+fn the_scale_of_a_loss_changes_no_bit_of_the_weights() {
+    for data in [|| Memory::new(1), || Memory::new(2), || Memory::on(2, 1)] {
+        let trained = |first| {
+            let folder = tempfile::tempdir().unwrap();
+            weights(&train(folder.path(), &SIGLIP, &data(), 4, first).unwrap())
+        };
+        assert_eq!(trained(fresh(Rule::AdamW)), trained(scaled()));
+        assert_eq!(trained(fresh(Rule::Lamb)), {
+            trained(TrainState { scaler: scaled().scaler, ..fresh(Rule::Lamb) })
+        });
+    }
+}
+
+#[test]
+fn a_step_whose_gradients_overflow_is_skipped_said_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = train(folder.path(), &HALF, &Memory::new(1), 4, scaled()).unwrap();
+    let scaler = state.scaler.unwrap();
+    assert_eq!((scaler.skipped(), scaler.scale()), (1, 32768.0));
+    // The step counts for data and schedule, not for the optimizer.
+    assert_eq!((state.step, state.optimizer.state().0), (12, 11));
+    assert!(reported(folder.path(), "train_loss").iter().all(|loss| loss.is_finite()));
+    let log = fs::read_to_string(folder.path().join("status.json")).unwrap();
+    let said = "step 1 is skipped: its gradients overflow fp16; loss scale 32768";
+    assert_eq!(log.matches(said).count(), 1, "{log}");
+}
+
+/// A smaller scale does not cure it.
+#[test]
+fn a_loss_that_is_not_a_number_ends_a_scaled_run_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = Toy { broken_step: Some(5), ..HALF };
+    let error = train(folder.path(), &task, &Memory::new(1), 4, scaled()).unwrap_err();
+    assert!(matches!(error, EngineError::NotFinite { step: 5, .. }), "{error}");
 }
 
 #[test]
@@ -160,7 +202,13 @@ fn a_damaged_state_is_an_error_and_not_a_panic() {
     let bytes = fs::read(&optimizer).unwrap();
     fs::write(&optimizer, &bytes[..bytes.len() - 7]).unwrap();
     assert!(matches!(resume(folder.path()), Err(EngineError::Weights(_))));
-    fs::write(state.join("progress.json"), "{\"step\": 3").unwrap();
+    let progress = state.join("progress.json");
+    let text = fs::read_to_string(&progress).unwrap();
+    let scaler = "\"loss_scaler\": {\"scale\": -2.0, \"good_steps\": 0, \"skipped\": 1}, \"run\"";
+    fs::write(&progress, text.replace("\"run\"", scaler)).unwrap();
+    let error = resume(folder.path()).unwrap_err().to_string();
+    assert!(error.ends_with("found a loss scale of -2, needed at least 1 and what f32 can hold"));
+    fs::write(progress, "{\"step\": 3").unwrap();
     assert!(matches!(resume(folder.path()), Err(EngineError::State { .. })));
 }
 

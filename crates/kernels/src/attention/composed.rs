@@ -2,22 +2,20 @@
 
 use burn::{
     backend::{
-        Backend, Scalar, TensorMetadata, get_or_init_device_settings,
+        Backend, TensorMetadata, get_or_init_device_settings,
         tensor::{BoolTensor, FloatTensor},
     },
-    tensor::{DType, Shape, Slice, TensorData},
+    tensor::{Shape, Slice, TensorData},
 };
 
 use super::Pass;
-use crate::graph::Maybe;
+use crate::{
+    graph::Maybe,
+    wide::{typed, wide},
+};
 
 /// Stands for minus infinity, so that a row of nothing else has a softmax.
-fn hidden_score(dtype: DType) -> Scalar {
-    match dtype {
-        DType::F16 => (-3e4).into(),
-        _ => (-1e30).into(),
-    }
-}
+const HIDDEN: f64 = -1e30;
 
 /// [B, A, Q, D].
 pub(super) fn forward<B: Backend>(
@@ -25,7 +23,8 @@ pub(super) fn forward<B: Backend>(
     bias: Maybe<B>,
     causal: bool,
 ) -> FloatTensor<B> {
-    B::float_matmul(probabilities::<B>(q, k, bias, causal), v)
+    let p = probabilities::<B>(scaled::<B>(q), k, bias, causal);
+    B::float_matmul(typed::<B>(p, v.dtype()), v)
 }
 
 /// Gradients of the three inputs, and of the bias if it is asked for.
@@ -39,18 +38,20 @@ pub(super) fn backward<B: Backend>(
         Maybe::Some(bias) if of_bias => Some(bias.shape()),
         _ => None,
     };
-    let scale = scale(&q);
+    let dtype = q.dtype();
+    let q = scaled::<B>(q);
     let p = probabilities::<B>(q.clone(), k.clone(), bias, causal);
-    let of_v = B::float_matmul(B::float_transpose(p.clone()), grad.clone());
+    let narrow = B::float_transpose(typed::<B>(p.clone(), dtype));
+    let of_v = B::float_matmul(narrow, grad.clone());
 
-    let of_p = B::float_matmul(grad, B::float_transpose(v));
+    let of_p = wide::<B>(B::float_matmul(grad, B::float_transpose(v)));
     let along = B::float_sum_dim(B::float_mul(p.clone(), of_p.clone()), 3);
     let of_scores = B::float_mul(p, B::float_sub(of_p, along));
-    let of_bias = sides.map(|sides| summed_to::<B>(of_scores.clone(), &sides));
+    let of_bias = sides.map(|sides| typed::<B>(summed_to::<B>(of_scores.clone(), &sides), dtype));
 
-    let of_product = B::float_mul_scalar(of_scores, scale.into());
-    let of_q = B::float_matmul(of_product.clone(), k);
-    let of_k = B::float_matmul(B::float_transpose(of_product), q);
+    let of_scores = typed::<B>(of_scores, dtype);
+    let of_q = scaled::<B>(B::float_matmul(of_scores.clone(), k));
+    let of_k = B::float_matmul(B::float_transpose(of_scores), q);
     ([of_q, of_k, of_v], of_bias)
 }
 
@@ -78,24 +79,22 @@ pub(super) fn join<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_reshape(x, Shape::new([batch, tokens, heads * width]))
 }
 
-/// [B, A, Q, K].
+/// [B, A, Q, K], in f32 for half types; `q` is [`scaled`].
 fn probabilities<B: Backend>(
     q: FloatTensor<B>,
     k: FloatTensor<B>,
     bias: Maybe<B>,
     causal: bool,
 ) -> FloatTensor<B> {
-    let scale = scale(&q);
-    let product = B::float_matmul(q, B::float_transpose(k));
-    let mut scores = B::float_mul_scalar(product, scale.into());
-    let least = hidden_score(scores.dtype());
+    let mut scores = wide::<B>(B::float_matmul(q, B::float_transpose(k)));
+    let least = HIDDEN.into();
     let hides = causal || bias.is_some();
     if let Maybe::Some(bias) = bias {
         let shape = scores.shape();
         let [batch, heads, queries, keys]: [usize; 4] = shape.dims();
         let [groups, a, q, k]: [usize; 4] = bias.shape().dims();
         let grouped = Shape::new([batch / groups.max(1), groups, heads, queries, keys]);
-        let bias = B::float_reshape(bias, Shape::new([1, groups, a, q, k]));
+        let bias = B::float_reshape(wide::<B>(bias), Shape::new([1, groups, a, q, k]));
         scores = B::float_reshape(B::float_add(B::float_reshape(scores, grouped), bias), shape);
     }
     if causal {
@@ -139,7 +138,8 @@ fn summed_to<B: Backend>(x: FloatTensor<B>, shape: &Shape) -> FloatTensor<B> {
     sum
 }
 
-fn scale(q: &impl TensorMetadata) -> f64 {
-    let shape = q.shape();
-    1.0 / (shape[3] as f64).sqrt()
+/// `x` [B, A, N, D] over sqrt(D): before the product, which would overflow f16.
+fn scaled<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let scale = 1.0 / (x.shape()[3] as f64).sqrt();
+    B::float_mul_scalar(x, scale.into())
 }
