@@ -4,8 +4,8 @@
 
 Pillow decodes and resizes, torchvision crops, mirrors and normalises, a `DataLoader` with worker processes
 makes the batches: the input of open_clip's training. `finetune` is timm's `create_transform` with the values of
-TAO's MAE. A window is 16 batches; the first one fills the queues and
-is not counted.
+TAO's MAE; it needs Pillow before 13, which refuses to posterize to no bits. A window is 16 batches; the first one
+fills the queues and is not counted.
 """
 
 import argparse

@@ -65,7 +65,7 @@ MOVING = ("Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY")
 # Beyond what the draws reach: whole turns, nothing left, no change.
 EDGES = {
     "Rotate": [0, 45, 90, -90, 180, 270, 1e-9, -1e-9, 333.3],
-    "Posterize": [1, 4, 8],
+    "Posterize": [-1, 0, 1, 4, 8, 9],
     "Solarize": [0, 1, 255, 256],
     "SolarizeAdd": [0, 128],
     "Color": [0.0, 1.0, 2.0],
