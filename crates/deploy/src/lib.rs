@@ -1,0 +1,9 @@
+//! From a trained model to a file that other programs run.
+//!
+//! Architecture Invariant: `deploy` never knows a network, training or a terminal. A model comes in as
+//! a forward pass with names for its inputs and outputs.
+
+mod error;
+pub mod onnx;
+
+pub use error::DeployError;

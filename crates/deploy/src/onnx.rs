@@ -1,0 +1,19 @@
+//! ONNX files: their messages, reading and writing.
+//!
+//! Source: `onnx/onnx:onnx/onnx.proto` (field numbers), `docs/IR.md`, `docs/ExternalData.md`. The
+//! messages are plain data: a pass is a function that changes a [`GraphProto`].
+
+mod construct;
+mod external;
+mod messages;
+mod read;
+mod size;
+mod write;
+
+pub use messages::{
+    AttributeKind, AttributeProto, DataLocation, DataType, Dimension, DimensionValue, GraphProto,
+    ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
+};
+pub use read::{read, read_structure};
+pub use write::{EMBEDDED_AT_MOST, external_file, write, write_embedding};

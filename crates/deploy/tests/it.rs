@@ -1,0 +1,6 @@
+//! Tests of `hearth-deploy`: files on disk.
+
+#[cfg(test)]
+mod it {
+    mod files;
+}
