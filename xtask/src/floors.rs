@@ -19,7 +19,7 @@ struct Place {
 
 const TENSORS: &[&str] = &["burn", "cubecl"];
 
-const HOUSE: [Place; 10] = [
+const HOUSE: [Place; 11] = [
     Place {
         name: "hearth-spec",
         uses: &[],
@@ -57,8 +57,14 @@ const HOUSE: [Place; 10] = [
         invariant: "`engine` never knows a network or a terminal; of `spec` it uses the common blocks",
     },
     Place {
+        name: "hearth-tensorrt",
+        uses: &[],
+        never: TENSORS,
+        invariant: "`tensorrt` never knows a network, a spec or a tensor: names, shapes, bytes and paths",
+    },
+    Place {
         name: "hearth-deploy",
-        uses: &["hearth-kernels", "hearth-weights", "hearth-spec"],
+        uses: &["hearth-tensorrt", "hearth-kernels", "hearth-weights", "hearth-spec"],
         never: &["indicatif", "clap"],
         invariant: "`deploy` never knows a network, training or a terminal; of `spec` it uses the common blocks",
     },
