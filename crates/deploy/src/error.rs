@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use crate::trt::TensorRtError;
+
 /// Every variant names the file; [`DeployError::hints`] says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
@@ -47,6 +49,9 @@ pub enum DeployError {
         /// What is wrong with it.
         problem: String,
     },
+    /// On the way to a TensorRT engine.
+    #[error(transparent)]
+    TensorRt(#[from] TensorRtError),
 }
 
 impl DeployError {
@@ -60,6 +65,7 @@ impl DeployError {
                 "copy or export the file again, and compare its size with that of the original"
                     .to_owned()
             }
+            DeployError::TensorRt(error) => return error.hints(),
             _ => return Vec::new(),
         };
         vec![hint]

@@ -4,6 +4,9 @@
 //! a forward pass with names for its inputs and outputs.
 
 mod error;
+pub mod half;
 pub mod onnx;
+pub mod trt;
+pub mod twin;
 
 pub use error::DeployError;

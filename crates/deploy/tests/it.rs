@@ -3,4 +3,7 @@
 #[cfg(test)]
 mod it {
     mod files;
+    mod half;
+    mod trt;
+    mod twin;
 }

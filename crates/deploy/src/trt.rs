@@ -1,0 +1,15 @@
+//! TensorRT engines: from an ONNX file to a plan for one product, version and GPU.
+
+mod builder;
+mod card;
+mod error;
+mod profile;
+mod trtexec;
+mod version;
+
+pub use builder::Builder;
+pub use card::{EngineCard, Source};
+pub use error::TensorRtError;
+pub use profile::{Batches, InputShapes, Profile};
+pub use trtexec::{Listener, Order, Trtexec, arguments};
+pub use version::{Product, Version};
