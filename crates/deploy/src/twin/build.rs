@@ -7,7 +7,7 @@ use burn::tensor::f16;
 use super::{Twin, Watched, judge::Measure};
 use crate::{
     half::{self, HalfModel},
-    onnx::{
+    onnx::{DimensionValue, 
         AttributeProto, DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
     },
 };
@@ -69,9 +69,10 @@ pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
     if !making.pairs.is_empty() {
         let pairs: Vec<_> = making.pairs.iter().map(|(one, other)| (one, name(other))).collect();
         initializers.push(TensorProto::ints("twin/one", &[1], &[1]));
+        let count = DimensionValue::Fixed(pairs.len() as i64);
         for measure in Measure::ALL {
             nodes.extend(measured(measure, &pairs));
-            given.push(ValueInfoProto::tensor(measure.output(), DataType::Float, []));
+            given.push(ValueInfoProto::tensor(measure.output(), DataType::Float, [count.clone()]));
         }
     }
     let twin = GraphProto {
@@ -79,7 +80,7 @@ pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
         node: nodes,
         initializer: initializers,
         input: graph.input,
-        output: given.into_iter().map(without_shape).collect(),
+        output: given,
         value_info: Vec::new(),
     };
     let model = ModelProto { graph: Some(twin), ..half.model.clone() };
@@ -257,15 +258,4 @@ fn measured(measure: Measure, pairs: &[(&String, String)]) -> Vec<NodeProto> {
         NodeProto::new("Concat", all, [measure.output()]).with(AttributeProto::int("axis", 0)),
     );
     nodes
-}
-
-/// The measures have no shape worth saying, and the rest is known from the model.
-fn without_shape(mut value: ValueInfoProto) -> ValueInfoProto {
-    use crate::onnx::TypeValue;
-    if let Some(TypeValue::Tensor(tensor)) =
-        value.r#type.as_mut().and_then(|kind| kind.value.as_mut())
-    {
-        tensor.shape = None;
-    }
-    value
 }

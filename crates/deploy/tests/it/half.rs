@@ -151,9 +151,9 @@ fn what_layers_precision_names_stays_f32() {
     assert_eq!(
         end,
         [
-            "Add x__fp16 mixed -> residual",
-            "Cast residual -> residual__fp32 f32",
-            "MatMul residual__fp32 wf -> hidden",
+            "Cast mixed -> mixed__fp32 f32",
+            "Add x mixed__fp32 -> residual",
+            "MatMul residual wf -> hidden",
             "Relu hidden -> y",
         ]
     );

@@ -142,3 +142,26 @@ fn run_length(twin: &Twin) -> usize {
     let all = graph(twin).node.iter().find(|node| node.output == ["twin/largest"]).unwrap();
     all.input.len()
 }
+
+#[test]
+fn dump_for_python() {
+    let Some(out) = std::env::var_os("HEARTH_DUMP") else { return };
+    let out = std::path::PathBuf::from(out);
+    let mut large = block();
+    let weights = &mut large.graph.as_mut().unwrap().initializer;
+    weights[0] = hearth_deploy::onnx::TensorProto::floats("wq", &[4, 4], &[30_000.0; 16]);
+    for (name, mut model) in [("good", block()), ("large", large)] {
+        let graph = model.graph.as_mut().unwrap();
+        for value in graph.input.iter_mut().chain(&mut graph.output) {
+            *value = hearth_deploy::onnx::ValueInfoProto::tensor(value.name.clone(), DataType::Float, [
+                hearth_deploy::onnx::DimensionValue::Named("b".to_owned()),
+                hearth_deploy::onnx::DimensionValue::Fixed(4),
+            ]);
+        }
+        graph.input.truncate(1);
+        let half = to_half(&model, &[]).unwrap();
+        hearth_deploy::onnx::write(&model, &out.join(format!("{name}.onnx"))).unwrap();
+        hearth_deploy::onnx::write(&half.model, &out.join(format!("{name}_half.onnx"))).unwrap();
+        hearth_deploy::onnx::write(&Twin::new(&model, &half).model, &out.join(format!("{name}_twin.onnx"))).unwrap();
+    }
+}
