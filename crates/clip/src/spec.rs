@@ -68,7 +68,7 @@ block! {
         peft: PeftSpec,
         /// Losses that hold the model near its start. Nothing in this block has an effect while `enabled` is false.
         regularization: RegularizationSpec,
-        /// Action `export`: ONNX. Not in this release.
+        /// Action `export`: the towers as ONNX.
         export: ExportSpec,
         /// Action `gen_trt_engine`: TensorRT. Not in this release.
         gen_trt_engine: GenTrtEngineSpec,
@@ -118,6 +118,8 @@ pub enum Action {
     Evaluate,
     /// Writes embeddings.
     Inference,
+    /// Writes ONNX.
+    Export,
     /// Measures training; has no block of its own.
     Benchmark,
 }
@@ -129,6 +131,7 @@ impl Action {
             Action::Train => "train",
             Action::Evaluate => "evaluate",
             Action::Inference => "inference",
+            Action::Export => "export",
             Action::Benchmark => "benchmark",
         }
     }
@@ -156,6 +159,7 @@ impl Action {
                 "hearth.evaluate",
             ],
             Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
+            Action::Export => &["model", "export", "hearth.model"],
         }
     }
 }
@@ -168,6 +172,7 @@ impl ClipSpec {
             Action::Train => &self.train.common.results_dir,
             Action::Evaluate => &self.evaluate.results_dir,
             Action::Inference => &self.inference.results_dir,
+            Action::Export => &self.export.results_dir,
             Action::Benchmark => return None,
         };
         let root = self.results_dir.as_deref().map(Path::new);
@@ -180,6 +185,7 @@ impl ClipSpec {
             Action::Train | Action::Benchmark => &None,
             Action::Evaluate => &self.evaluate.checkpoint,
             Action::Inference => &self.inference.checkpoint,
+            Action::Export => &self.export.checkpoint,
         };
         own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
     }

@@ -8,10 +8,12 @@
 
 mod build;
 mod judge;
+mod run;
 
 use std::collections::HashMap;
 
 pub use judge::{Judgement, LARGEST};
+pub use run::check;
 
 use crate::{half::HalfModel, onnx::ModelProto, trt::TensorRtError};
 

@@ -46,6 +46,7 @@ pub fn check(
         }
         Action::Evaluate => evaluate(&mut checks, spec),
         Action::Inference => inference(&mut checks, spec),
+        Action::Export => export(&mut checks, spec),
     }
     checks.into_result()
 }
@@ -90,6 +91,7 @@ fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
         Action::Train | Action::Benchmark => false,
         Action::Evaluate => spec.evaluate.checkpoint.is_some(),
         Action::Inference => spec.inference.checkpoint.is_some(),
+        Action::Export => spec.export.checkpoint.is_some(),
     }
 }
 
@@ -295,7 +297,7 @@ fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
     zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
     devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
-    weights(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
+    model_file(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
     if spec.weights(Action::Evaluate).is_none() {
         checks
             .warn("evaluate.checkpoint", "not set: random weights are evaluated")
@@ -314,10 +316,35 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
             .hint("add `'inference.datasets=[{image_dir: IMAGES}]'`, or the same in the file");
     }
     devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
-    weights(checks, "inference.checkpoint", inference.checkpoint.as_deref());
+    model_file(checks, "inference.checkpoint", inference.checkpoint.as_deref());
     if spec.weights(Action::Inference).is_none() {
         let needed = "a checkpoint to embed with";
         checks.error("inference.checkpoint", "no value", needed).hint(format!(
+            "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
+            spec.model.kind
+        ));
+    }
+}
+
+fn export(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let export = &spec.export;
+    if export.batch_size == 0 {
+        checks.error("export.batch_size", 0, "a number of samples, or -1 for any");
+    }
+    if export.opset_version < 17 {
+        let message = format!("{} is written as 17, the first with norms", export.opset_version);
+        checks.warn("export.opset_version", message);
+    }
+    let named = export.onnx_file.as_deref().filter(|path| !path.ends_with(".onnx"));
+    if let Some(path) = named {
+        checks.error("export.onnx_file", format!("`{path}`"), "a name that ends in `.onnx`");
+        if path.ends_with(".etlt") {
+            checks.hint("encrypted exports are not written");
+        }
+    }
+    weights(checks, "export.checkpoint", export.checkpoint.as_deref());
+    if spec.weights(Action::Export).is_none() {
+        checks.error("export.checkpoint", "no value", "a checkpoint to export").hint(format!(
             "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
             spec.model.kind
         ));
@@ -340,6 +367,11 @@ fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usi
     if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
         checks.error(&key, format!("GPU {} twice", twice.1), "each once");
     }
+}
+
+/// Weights, or a graph of ONNX.
+fn model_file(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+    weights(checks, key, path.filter(|path| !path.ends_with(".onnx")));
 }
 
 /// Formats that hold a graph and no weights to load, and hub names that are none.

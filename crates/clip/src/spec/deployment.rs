@@ -1,4 +1,4 @@
-//! `export` and `gen_trt_engine`: keys of TAO whose actions come in a later release.
+//! `export`, and the keys of `gen_trt_engine`, whose action comes in a later release.
 
 use hearth_spec::{block, options};
 
@@ -13,28 +13,31 @@ options! {
 }
 
 block! {
-    /// Action `export`: ONNX. Not in this release.
+    /// Action `export`: the towers as ONNX, compared with the model by ONNX Runtime where it is found.
     pub struct ExportSpec {
-        /// Weights to export; not set takes the pretrained ones.
-        checkpoint: Option<String>,
-        /// File to write; with `separate` towers the stem of two files.
+        /// Weights to export: a checkpoint, a Hugging Face folder or a hub name as in
+        /// `train.pretrained_model_path`. Not set takes that key.
+        checkpoint: Option<String> => known_as(&["model_path", "weights"]),
+        /// File to write; with separate towers `_vision` and `_text` are added to its stem. It must not exist.
+        /// Beside it come the configuration, the tokenizer and the result of the comparison.
         onnx_file: Option<String> => template("${results_dir}/export/clip_model.onnx"),
         /// How many graphs are written.
         encoder_type: EncoderType = EncoderType::Combined,
         /// Version of the ONNX operator set.
-        opset_version: i64 = 17 => min(11),
-        /// Fixed batch size, or -1 for any.
+        /// 17 to 22; an older one is written as 17.
+        opset_version: i64 = 17 => min(11), max(22),
+        /// The number of samples that the graph takes, or -1 for any.
         batch_size: i64 = -1 => min(-1),
-        /// Height of the input picture in pixels. Not written, it is that of the checkpoint.
+        /// Height of the input picture in pixels: that of the model. Not written, it follows the model.
         input_height: usize = 256 => min(32), template(224),
-        /// Width of the input picture in pixels. Not written, it is that of the checkpoint.
+        /// Width of the input picture in pixels: that of the model. Not written, it follows the model.
         input_width: usize = 256 => min(32), template(224),
         /// GPU to export on.
-        gpu_id: i64 = 0,
+        gpu_id: i64 = 0 => inert("an export records the model and computes on the CPU what it compares"),
         /// Exports on the CPU.
-        on_cpu: bool,
+        on_cpu: bool => inert("an export never needs a GPU"),
         /// Channels of the input picture.
-        input_channel: usize = 3 => min(1),
+        input_channel: usize = 3 => only_default("the towers take pictures of three channels", "set it to 3"),
         /// Prints the graph.
         verbose: bool,
         /// Folder of this action's results.

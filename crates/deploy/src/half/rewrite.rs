@@ -7,8 +7,7 @@ use burn::tensor::f16;
 use super::{Precision, types};
 use crate::{
     onnx::{
-        AttributeKind, AttributeProto, DataType, GraphProto, NodeProto, TensorProto, TypeValue,
-        ValueInfoProto,
+        AttributeProto, DataType, GraphProto, NodeProto, TensorProto, TypeValue, ValueInfoProto,
     },
     trt::TensorRtError,
 };
@@ -193,12 +192,7 @@ fn retype_attributes(node: &mut NodeProto) {
     }
     if node.op_type == "ConstantOfShape" && node.attribute("value").is_none() {
         let zero = TensorProto::raw("", DataType::Float16, &[1], vec![0; 2]);
-        node.attribute.push(AttributeProto {
-            name: "value".to_owned(),
-            kind: AttributeKind::Tensor.into(),
-            t: Some(zero),
-            ..AttributeProto::default()
-        });
+        node.attribute.push(AttributeProto::tensor("value", zero));
     }
 }
 

@@ -78,6 +78,11 @@ impl AttributeProto {
         AttributeProto { ints, ..AttributeProto::of(name, AttributeKind::Ints) }
     }
 
+    /// A tensor.
+    pub fn tensor(name: &str, value: TensorProto) -> AttributeProto {
+        AttributeProto { t: Some(value), ..AttributeProto::of(name, AttributeKind::Tensor) }
+    }
+
     /// Text.
     pub fn text(name: &str, value: &str) -> AttributeProto {
         let s = Some(Bytes::copy_from_slice(value.as_bytes()));

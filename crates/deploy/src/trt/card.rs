@@ -117,6 +117,12 @@ impl EngineCard {
         card.map(Some).map_err(|error| TensorRtError::Card { path, problem: error.to_string() })
     }
 
+    /// The same; without a card it is not known what the engine needs.
+    pub fn of(engine: &Path) -> Result<EngineCard, TensorRtError> {
+        let card = EngineCard::read(engine)?;
+        card.ok_or_else(|| TensorRtError::NoCard { engine: engine.to_owned() })
+    }
+
     /// Whether a runtime of that product and version on that GPU runs the engine.
     pub fn check(
         &self,

@@ -183,6 +183,12 @@ pub enum TensorRtError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An engine without a card.
+    #[error("{}: its description `{}` is not beside it", .engine.display(), super::EngineCard::path(.engine).display())]
+    NoCard {
+        /// The engine.
+        engine: PathBuf,
+    },
     /// An engine of another product, version or GPU.
     #[error("{}: built {built}, found {found}", .engine.display())]
     ForeignEngine {
@@ -213,6 +219,25 @@ fn first(node: &Option<(String, f32)>) -> String {
     }
 }
 
+/// What an error asks to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The spec.
+    Spec,
+    /// Files and folders.
+    Files,
+    /// The model or the engine that was given.
+    Model,
+    /// The precision: its numbers are refused.
+    Numbers,
+    /// The machine or its driver.
+    Machine,
+    /// Something must be installed.
+    Installation,
+    /// What builds or runs the engine, which gave up.
+    Builder,
+}
+
 impl From<LibraryError> for TensorRtError {
     fn from(error: LibraryError) -> TensorRtError {
         match error {
@@ -230,24 +255,38 @@ const INSTALL: &[&str] = &[
 ];
 
 impl TensorRtError {
-    /// Whether something must be installed first.
-    pub fn is_missing_runtime(&self) -> bool {
+    /// What has to change.
+    pub fn blame(&self) -> Blame {
         match self {
-            TensorRtError::NoBuilder | TensorRtError::NoProgram { .. } => true,
-            TensorRtError::Library(error) => error.is_missing(),
-            _ => false,
+            TensorRtError::LayerPrecision { .. }
+            | TensorRtError::NoSuchLayer { .. }
+            | TensorRtError::Batches { .. } => Blame::Spec,
+            TensorRtError::Unreadable { .. } | TensorRtError::Unwritable { .. } => Blame::Files,
+            TensorRtError::GraphInside { .. }
+            | TensorRtError::NoValues { .. }
+            | TensorRtError::NoInputs
+            | TensorRtError::UnequalBatches { .. }
+            | TensorRtError::InputShape { .. }
+            | TensorRtError::OutsideProfile { .. }
+            | TensorRtError::Card { .. }
+            | TensorRtError::NoCard { .. }
+            | TensorRtError::ForeignEngine { .. } => Blame::Model,
+            TensorRtError::WeightOverflow { .. }
+            | TensorRtError::NotFinite { .. }
+            | TensorRtError::OutOfRange { .. }
+            | TensorRtError::Apart { .. } => Blame::Numbers,
+            TensorRtError::Library(LibraryError::NoGpu { .. } | LibraryError::Cuda { .. }) => {
+                Blame::Machine
+            }
+            TensorRtError::NoBuilder | TensorRtError::NoProgram { .. } => Blame::Installation,
+            TensorRtError::Library(error) if error.is_missing() => Blame::Installation,
+            TensorRtError::Library(_)
+            | TensorRtError::NoOutput { .. }
+            | TensorRtError::NotStarted { .. }
+            | TensorRtError::NoVersion { .. }
+            | TensorRtError::NotBuilt { .. }
+            | TensorRtError::Stopped => Blame::Builder,
         }
-    }
-
-    /// Whether the numbers of f16 were refused.
-    pub fn is_rejection(&self) -> bool {
-        matches!(
-            self,
-            TensorRtError::NotFinite { .. }
-                | TensorRtError::OutOfRange { .. }
-                | TensorRtError::Apart { .. }
-                | TensorRtError::WeightOverflow { .. }
-        )
     }
 
     /// What the user may do about it.
@@ -264,6 +303,10 @@ impl TensorRtError {
                 return INSTALL.iter().map(|&line| line.to_owned()).collect();
             }
             TensorRtError::Library(error) => return error.hints(),
+            TensorRtError::NoCard { .. } => {
+                "engines of other programs are not run: build it from its ONNX file with `gen_trt_engine`"
+                    .to_owned()
+            }
             TensorRtError::ForeignEngine { .. } => {
                 "an engine runs on the product, version and GPU that it was built with: build it again here"
                     .to_owned()

@@ -7,8 +7,9 @@ use burn::tensor::f16;
 use super::{Twin, Watched, judge::Measure};
 use crate::{
     half::{self, HalfModel},
-    onnx::{DimensionValue, 
-        AttributeProto, DataType, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    onnx::{
+        AttributeProto, DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto,
+        ValueInfoProto,
     },
 };
 

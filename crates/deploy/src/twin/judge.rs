@@ -41,7 +41,7 @@ impl Measure {
 }
 
 /// How well f16 serves.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Judgement {
     /// How many results were measured.
     pub measured: usize,
@@ -49,6 +49,20 @@ pub struct Judgement {
     pub largest: Option<(String, f32)>,
     /// The smallest cosine of every output to the original's.
     pub outputs: Vec<(String, f32)>,
+}
+
+impl Judgement {
+    /// What holds for both runs.
+    pub(super) fn and(mut self, other: Judgement) -> Judgement {
+        let most = |of: &Judgement| of.largest.as_ref().map_or(0.0, |(_, value)| *value);
+        if most(&other) > most(&self) {
+            self.largest = other.largest;
+        }
+        for ((_, least), (_, cosine)) in self.outputs.iter_mut().zip(other.outputs) {
+            *least = least.min(cosine);
+        }
+        self
+    }
 }
 
 pub(super) fn judge(twin: &Twin, run: &Run) -> Result<Judgement, TensorRtError> {

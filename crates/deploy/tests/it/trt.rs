@@ -11,8 +11,8 @@ use std::{
 use hearth_deploy::{
     onnx::{DataType, DimensionValue, GraphProto, ModelProto, TensorProto, ValueInfoProto},
     trt::{
-        Batches, EngineCard, Listener, Order, Product, Profile, Source, TensorRtError, Trtexec,
-        Version, arguments,
+        Batches, Blame, EngineCard, Listener, Order, Product, Profile, Source, TensorRtError,
+        Trtexec, Version, arguments,
     },
 };
 
@@ -239,11 +239,11 @@ fn a_build_ends_when_asked() {
 fn a_missing_program_says_what_to_install() {
     let folder = tempfile::tempdir().unwrap();
     let error = Trtexec::find_in(None, folder.path().as_os_str()).unwrap_err();
-    assert!(error.is_missing_runtime());
+    assert_eq!(error.blame(), Blame::Installation);
     assert!(error.hints()[0].contains("TRTEXEC"), "{:?}", error.hints());
     let error = Trtexec::find_in(Some(OsStr::new("/none/trtexec")), OsStr::new("")).unwrap_err();
     assert_eq!(error.to_string(), "TRTEXEC: /none/trtexec: not a program");
-    assert!(error.is_missing_runtime());
+    assert_eq!(error.blame(), Blame::Installation);
 
     let path = script(folder.path(), "[something else]", "");
     let error = Trtexec::find_in(Some(path.as_os_str()), OsStr::new("")).unwrap_err();

@@ -1,19 +1,21 @@
 //! The twin of an f16 model: what it computes, and what it rejects.
 //!
-//! The graphs are written for ONNX Runtime; here their measures are given by hand.
+//! Most give the measures by hand; ONNX Runtime runs the last, where it is found.
 
 use std::collections::HashSet;
 
+use burn::tensor::TensorData;
 use hearth_deploy::{
+    OnnxRuntime,
     half::to_half,
-    onnx::{DataType, GraphProto, ModelProto},
+    onnx::{DataType, GraphProto, ModelProto, TensorProto},
     trt::TensorRtError,
-    twin::{Run, Twin},
+    twin::{self, Run, Twin},
 };
 
 use super::half::{block, floats, model, node};
 
-fn twin(model: &ModelProto) -> Twin {
+fn twin_of(model: &ModelProto) -> Twin {
     Twin::new(model, &to_half(model, &[]).unwrap())
 }
 
@@ -38,7 +40,7 @@ fn run(twin: &Twin, largest: &[f32]) -> Run {
 
 #[test]
 fn every_result_of_an_f16_node_passes_through_f16() {
-    let twin = twin(&block());
+    let twin = twin_of(&block());
     let graph = graph(&twin);
     let found = |name: &str| graph.node.iter().find(|node| node.output == [name]).unwrap();
     for value in ["q", "k", "v", "mixed", "residual", "hidden", "y__fp16"] {
@@ -70,7 +72,7 @@ fn the_graph_is_whole() {
         &["y", "table"],
     );
     for model in [block(), shared] {
-        let twin = twin(&model);
+        let twin = twin_of(&model);
         let graph = graph(&twin);
         let mut known: HashSet<&str> = graph.input.iter().map(|one| one.name.as_str()).collect();
         for tensor in &graph.initializer {
@@ -92,7 +94,7 @@ fn the_graph_is_whole() {
 
 #[test]
 fn what_f16_cannot_hold_is_rejected_by_the_name_of_the_node() {
-    let twin = twin(&block());
+    let twin = twin_of(&block());
     let count = run_length(&twin);
     let judgement = twin.judge(&run(&twin, &vec![3.0; count])).unwrap();
     assert_eq!((judgement.measured, judgement.outputs[0].clone()), (count, ("y".to_owned(), 1.0)));
@@ -117,7 +119,7 @@ fn what_f16_cannot_hold_is_rejected_by_the_name_of_the_node() {
 
 #[test]
 fn outputs_that_leave_the_original_are_rejected() {
-    let twin = twin(&block());
+    let twin = twin_of(&block());
     let mut values = run(&twin, &vec![3.0; run_length(&twin)]);
     // The second row turns away; the third node is the first to differ.
     values.get_mut("y").unwrap().1 = vec![0.6, 0.8, 0.1, -1.0];
@@ -143,25 +145,50 @@ fn run_length(twin: &Twin) -> usize {
     all.input.len()
 }
 
-#[test]
-fn dump_for_python() {
-    let Some(out) = std::env::var_os("HEARTH_DUMP") else { return };
-    let out = std::path::PathBuf::from(out);
-    let mut large = block();
-    let weights = &mut large.graph.as_mut().unwrap().initializer;
-    weights[0] = hearth_deploy::onnx::TensorProto::floats("wq", &[4, 4], &[30_000.0; 16]);
-    for (name, mut model) in [("good", block()), ("large", large)] {
-        let graph = model.graph.as_mut().unwrap();
-        for value in graph.input.iter_mut().chain(&mut graph.output) {
-            *value = hearth_deploy::onnx::ValueInfoProto::tensor(value.name.clone(), DataType::Float, [
-                hearth_deploy::onnx::DimensionValue::Named("b".to_owned()),
-                hearth_deploy::onnx::DimensionValue::Fixed(4),
-            ]);
-        }
-        graph.input.truncate(1);
-        let half = to_half(&model, &[]).unwrap();
-        hearth_deploy::onnx::write(&model, &out.join(format!("{name}.onnx"))).unwrap();
-        hearth_deploy::onnx::write(&half.model, &out.join(format!("{name}_half.onnx"))).unwrap();
-        hearth_deploy::onnx::write(&Twin::new(&model, &half).model, &out.join(format!("{name}_twin.onnx"))).unwrap();
+/// The block under a graph whose inputs and outputs are as ONNX Runtime wants them.
+fn runnable(large: bool) -> ModelProto {
+    let mut model = block();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input.truncate(1);
+    if large {
+        graph.initializer[0] = TensorProto::floats("wq", &[4, 4], &[30_000.0; 16]);
     }
+    model
+}
+
+/// ONNX Runtime, or nothing where it is not installed and need not be.
+fn runtime() -> Option<OnnxRuntime> {
+    match OnnxRuntime::find() {
+        Ok(runtime) => Some(runtime),
+        Err(error) => {
+            let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("ort"));
+            assert!(!required, "HEARTH_REQUIRE asks for ort: {error}");
+            println!("skipped: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn onnx_runtime_runs_the_twin_and_a_deliberate_overflow_is_rejected() {
+    let Some(runtime) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<f32> = (0..12).map(|at| (at as f32 * 1.7).sin()).collect();
+    let sample = vec![("x".to_owned(), TensorData::new(values, [3, 4]))];
+    let check = |model: &ModelProto, layers: &[&str]| {
+        let layers: Vec<_> = layers.iter().map(|entry| entry.parse().unwrap()).collect();
+        let half = to_half(model, &layers).unwrap();
+        twin::check(model, &half, (&runtime, folder.path()), &[sample.clone(), sample.clone()])
+    };
+    let judgement = check(&runnable(false), &[]).unwrap();
+    assert_eq!(judgement.measured, run_length(&twin_of(&runnable(false))));
+    let (_, cosine) = &judgement.outputs[0];
+    assert!(*cosine > 0.99999 && *cosine < 1.0, "f16 is not quite f32: {cosine}");
+    let (_, largest) = judgement.largest.unwrap();
+    assert!(largest > 0.1 && largest < 10.0, "{largest}");
+
+    let error = check(&runnable(true), &[]).unwrap_err();
+    assert!(error.to_string().starts_with("f16 rejected: `attn.q` (MatMul) reaches "), "{error}");
+    check(&runnable(true), &["attn.q:fp32"]).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the twin is gone");
 }
