@@ -22,7 +22,7 @@ use crate::{
     spec::{Action, ClipSpec},
 };
 
-pub(crate) use files::{Files, Graph};
+pub(crate) use files::{Files, Graph, TEXT, VISION};
 pub(crate) use side::tokenizer_folder;
 pub(crate) use towers::names;
 pub use towers::{TowerGraph, Towers};
@@ -34,7 +34,7 @@ pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 17..=22;
 const CHECKED_WITH: [usize; 3] = [1, 2, 5];
 
 /// Captions of the check.
-const CAPTIONS: [&str; 8] = [
+pub(crate) const CAPTIONS: [&str; 8] = [
     "a photo of a cat",
     "two dogs run on the beach",
     "a red square on a white background",

@@ -18,6 +18,7 @@ mod evaluate;
 mod experiment;
 pub mod export;
 pub mod extra;
+mod gen_trt_engine;
 mod hub;
 mod inference;
 mod init;
@@ -49,6 +50,7 @@ pub use check::check;
 pub use error::ClipError;
 pub use evaluate::evaluate;
 pub use export::export;
+pub use gen_trt_engine::gen_trt_engine;
 pub use inference::inference;
 pub use train::train;
 

@@ -70,7 +70,7 @@ block! {
         regularization: RegularizationSpec,
         /// Action `export`: the towers as ONNX.
         export: ExportSpec,
-        /// Action `gen_trt_engine`: TensorRT. Not in this release.
+        /// Action `gen_trt_engine`: TensorRT engines of exported towers.
         gen_trt_engine: GenTrtEngineSpec,
         /// Keys that TAO does not have.
         hearth: HearthSpec,
@@ -120,6 +120,8 @@ pub enum Action {
     Inference,
     /// Writes ONNX.
     Export,
+    /// Builds TensorRT engines.
+    GenTrtEngine,
     /// Measures training; has no block of its own.
     Benchmark,
 }
@@ -132,6 +134,7 @@ impl Action {
             Action::Evaluate => "evaluate",
             Action::Inference => "inference",
             Action::Export => "export",
+            Action::GenTrtEngine => "gen_trt_engine",
             Action::Benchmark => "benchmark",
         }
     }
@@ -160,6 +163,9 @@ impl Action {
             ],
             Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
             Action::Export => &["model", "export", "hearth.model"],
+            Action::GenTrtEngine => {
+                &["dataset.val", "gen_trt_engine", "hearth.model", "hearth.dataset"]
+            }
         }
     }
 }
@@ -173,6 +179,7 @@ impl ClipSpec {
             Action::Evaluate => &self.evaluate.results_dir,
             Action::Inference => &self.inference.results_dir,
             Action::Export => &self.export.results_dir,
+            Action::GenTrtEngine => &self.gen_trt_engine.results_dir,
             Action::Benchmark => return None,
         };
         let root = self.results_dir.as_deref().map(Path::new);
@@ -182,7 +189,7 @@ impl ClipSpec {
     /// The weights an action starts from: its own checkpoint, or else the pretrained ones.
     pub fn weights(&self, action: Action) -> Option<&Path> {
         let own = match action {
-            Action::Train | Action::Benchmark => &None,
+            Action::Train | Action::Benchmark | Action::GenTrtEngine => &None,
             Action::Evaluate => &self.evaluate.checkpoint,
             Action::Inference => &self.inference.checkpoint,
             Action::Export => &self.export.checkpoint,

@@ -63,7 +63,7 @@ pub(crate) const NETWORKS: &[Network] = &[Network {
     display: "CLIP",
     about: "Image and text towers that share one embedding space",
     actions: CLIP_ACTIONS,
-    actions_not_yet: &["gen_trt_engine"],
+    actions_not_yet: &[],
     recognised_by: &[
         "train.optim.vision_lr",
         "train.optim.text_lr",
@@ -103,6 +103,12 @@ const CLIP_ACTIONS: &[Action] = &[
         about: "Writes the towers as ONNX and compares the files with the model",
         blocks: &["model", "export", "hearth"],
         does: Does::Work(|document, run| Ok(hearth_clip::export(document, run)?)),
+    },
+    Action {
+        name: "gen_trt_engine",
+        about: "Builds TensorRT engines of exported towers; fp16 is checked first",
+        blocks: &["gen_trt_engine", "dataset", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::gen_trt_engine(document, run)?)),
     },
     Action {
         name: "default_specs",

@@ -4,6 +4,7 @@
 mod it {
     mod benchmark;
     mod embedding;
+    mod engine;
     mod export;
     #[cfg(any(feature = "cuda", feature = "wgpu"))]
     mod gpu;

@@ -1,5 +1,6 @@
 //! What must hold between the keys of a CLIP spec before an action begins.
 
+use hearth_deploy::half::LayerPrecision;
 use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
     common::{IntervalUnit, device_ids},
@@ -7,8 +8,8 @@ use hearth_spec::{
 use hearth_weights::hub::HubName;
 
 use super::{
-    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, partial,
-    zero_shot,
+    Action, ClipSpec, DistributedStrategy, EnginePrecision, LossType, SiglipExchange, TrainSource,
+    partial, zero_shot,
 };
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
@@ -47,6 +48,7 @@ pub fn check(
         Action::Evaluate => evaluate(&mut checks, spec),
         Action::Inference => inference(&mut checks, spec),
         Action::Export => export(&mut checks, spec),
+        Action::GenTrtEngine => gen_trt_engine(&mut checks, spec),
     }
     checks.into_result()
 }
@@ -92,6 +94,7 @@ fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
         Action::Evaluate => spec.evaluate.checkpoint.is_some(),
         Action::Inference => spec.inference.checkpoint.is_some(),
         Action::Export => spec.export.checkpoint.is_some(),
+        Action::GenTrtEngine => true,
     }
 }
 
@@ -348,6 +351,39 @@ fn export(checks: &mut Checks<'_>, spec: &ClipSpec) {
             "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
             spec.model.kind
         ));
+    }
+}
+
+fn gen_trt_engine(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let block = &spec.gen_trt_engine;
+    let own = &block.tensorrt;
+    if !block.onnx_file.ends_with(".onnx") {
+        let found = format!("`{}`", block.onnx_file);
+        checks.error("gen_trt_engine.onnx_file", found, "a name that ends in `.onnx`");
+    }
+    if block.batch_size == 0 {
+        checks.error("gen_trt_engine.batch_size", 0, "a number of samples, or -1 for the range");
+    }
+    let (min, opt, max) = (own.min_batch_size, own.opt_batch_size, own.max_batch_size);
+    if min > opt || opt > max {
+        let found = format!("{min}, {opt} and {max}");
+        let needed = "the smallest batch, one in between and the largest, in this order";
+        checks.error("gen_trt_engine.tensorrt.opt_batch_size", found, needed);
+    }
+    if own.data_type == EnginePrecision::Int8 {
+        let needed = "fp32 or fp16: int8 needs scales that are measured on pictures, and engines that \
+                      measure them themselves ended with TensorRT 10";
+        checks.error("gen_trt_engine.tensorrt.data_type", "int8", needed);
+    }
+    let key = "gen_trt_engine.tensorrt.layers_precision";
+    let entries: Vec<&String> = own.layers_precision.iter().flatten().collect();
+    for entry in &entries {
+        if entry.parse::<LayerPrecision>().is_err() {
+            checks.error(key, format!("`{entry}`"), "`layer:fp32` or `layer:fp16`");
+        }
+    }
+    if !entries.is_empty() && own.data_type == EnginePrecision::Fp32 {
+        checks.warn(key, "has no effect: `data_type` is fp32, and so is every layer");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `export`, and the keys of `gen_trt_engine`, whose action comes in a later release.
+//! `export` and `gen_trt_engine`.
 
 use hearth_spec::{block, options};
 
@@ -50,15 +50,17 @@ options! {
     pub enum EnginePrecision {
         /// 32 bits.
         Fp32 = "fp32",
-        /// 16 bits where the range allows it.
+        /// 16 bits where the range allows it. The numbers are checked before an engine is built.
         Fp16 = "fp16",
+        /// 8 bits. Refused: it needs scales that are measured on pictures.
+        Int8 = "int8",
     }
 }
 
 block! {
     /// How an engine is built.
     pub struct TensorRtSpec {
-        /// Memory for trying algorithms, in MiB.
+        /// Memory for trying algorithms, in MiB; 0 leaves the limit to the builder.
         workspace_size: usize = 1024 => min(0), template(4096),
         /// Smallest batch.
         min_batch_size: usize = 1 => min(1),
@@ -66,7 +68,8 @@ block! {
         opt_batch_size: usize = 1 => min(1),
         /// Largest batch.
         max_batch_size: usize = 16 => min(1),
-        /// Arithmetic of single layers, `layer:precision`.
+        /// Arithmetic of single layers with fp16: `layer:fp32` or `layer:fp16`, where `layer` is the beginning of
+        /// names in the graph, up to a `.` or `/`; the longest entry decides.
         layers_precision: Option<Vec<String>> = Some(Vec::new()),
         /// Arithmetic of the engine.
         data_type: EnginePrecision = EnginePrecision::Fp32 => template("fp16"),
@@ -74,19 +77,20 @@ block! {
 }
 
 block! {
-    /// Action `gen_trt_engine`: TensorRT. Not in this release.
+    /// Action `gen_trt_engine`: TensorRT engines of exported towers. With fp16 the numbers are checked on pairs of
+    /// `dataset.val`, if it has some.
     pub struct GenTrtEngineSpec {
         /// Folder of this action's results.
         results_dir: Option<String>,
         /// GPU to build on.
         gpu_id: usize = 0 => min(0),
-        /// Graph to build from.
+        /// Graph to build from; of a pair `X_vision.onnx`, `X_text.onnx` the name `X.onnx` stands for both.
         onnx_file: String => mandatory(), template("${results_dir}/export/clip_model.onnx"),
-        /// Engine to write.
+        /// Engine to write; of a pair, `_vision` and `_text` are added to its stem. Configuration and tokenizer come beside it.
         trt_engine: Option<String> => mandatory(), template("${results_dir}/deploy/clip_model.engine"),
         /// File that remembers timings from one build to the next.
         timing_cache: Option<String>,
-        /// Fixed batch size, or -1 for the range of the profile.
+        /// The number of samples that the engine takes, or -1 for the range below.
         batch_size: i64 = -1 => min(-1),
         /// Prints what the builder does.
         verbose: bool,
