@@ -31,6 +31,11 @@ pub fn run(tested: bool) -> Result<()> {
         "cargo",
         &["test", "--release", "-p", "hearth-data", "--features", "s3", "--test", "it"],
     )?;
+    // The two libraries of TensorRT exclude each other; this crate has no Burn below it either.
+    let of_tensorrt = ["--release", "-p", "hearth-tensorrt", "--features"];
+    let clippy = ["tensorrt", "--all-targets", "--", "-D", "warnings"];
+    process::run("cargo", &[&["clippy"][..], &of_tensorrt, &clippy].concat())?;
+    process::run("cargo", &[&["test"][..], &of_tensorrt, &["tensorrt-rtx"]].concat())?;
     step("fuzz", || fuzz::run(&fuzz::Session::new(None, FUZZ_TIME), None))
 }
 

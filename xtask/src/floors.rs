@@ -19,7 +19,7 @@ struct Place {
 
 const TENSORS: &[&str] = &["burn", "cubecl"];
 
-const HOUSE: [Place; 10] = [
+const HOUSE: [Place; 12] = [
     Place {
         name: "hearth-spec",
         uses: &[],
@@ -57,10 +57,23 @@ const HOUSE: [Place; 10] = [
         invariant: "`engine` never knows a network or a terminal; of `spec` it uses the common blocks",
     },
     Place {
+        name: "hearth-tensorrt",
+        uses: &[],
+        never: TENSORS,
+        invariant: "`tensorrt` never knows a network, a spec or a tensor: names, shapes, bytes and paths",
+    },
+    Place {
+        name: "hearth-deploy",
+        uses: &["hearth-tensorrt", "hearth-kernels", "hearth-weights", "hearth-spec"],
+        never: &["indicatif", "clap"],
+        invariant: "`deploy` never knows a network, training or a terminal; of `spec` it uses the common blocks",
+    },
+    Place {
         name: "hearth-clip",
         uses: &[
             "hearth-backbones",
             "hearth-data",
+            "hearth-deploy",
             "hearth-engine",
             "hearth-spec",
             "hearth-weights",
@@ -83,7 +96,14 @@ const HOUSE: [Place; 10] = [
     },
     Place {
         name: "trainer",
-        uses: &["hearth-clip", "hearth-data", "hearth-engine", "hearth-spec", "hearth-weights"],
+        uses: &[
+            "hearth-clip",
+            "hearth-data",
+            "hearth-deploy",
+            "hearth-engine",
+            "hearth-spec",
+            "hearth-weights",
+        ],
         never: TENSORS,
         invariant: "`trainer` prints, exits and chooses the family; it never knows tensors",
     },

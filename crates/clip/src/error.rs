@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use hearth_data::DataError;
+use hearth_deploy::DeployError;
 use hearth_engine::{EngineError, FileError};
 use hearth_spec::Diagnostics;
 use hearth_weights::WeightsError;
+
+use crate::spec::Action;
 
 /// Why an action ended without its result.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,41 @@ pub enum ClipError {
         /// `model.type`.
         model_type: String,
     },
+    /// A graph cannot be made, read or run.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// A graph that does not say how its inputs are prepared.
+    #[error("{}: this graph cannot be used: {reason}", .path.display())]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A model that has no graph.
+    #[error("`{model_type}` cannot be exported: it {reason}")]
+    NoExport {
+        /// `model.type`.
+        model_type: String,
+        /// Why.
+        reason: String,
+    },
+    /// A model without the tower that is asked for.
+    #[error("{}: holds no {tower} tower", .path.display())]
+    NoTower {
+        /// The model.
+        path: PathBuf,
+        /// `vision` or `text`.
+        tower: &'static str,
+    },
+    /// A file that would be replaced.
+    #[error("{}: this file exists already, need the name of a new one", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// What would have written it.
+        action: Action,
+    },
     /// An embedding is infinite or not a number.
     #[error("{sample}: the model's answer is not finite")]
     NotFinite {
@@ -75,6 +113,22 @@ impl ClipError {
         match self {
             ClipError::Weights(error) => error.hints(),
             ClipError::Engine(error) => error.hints(),
+            ClipError::Deploy(error) => error.hints(),
+            ClipError::Graph { .. } => vec![
+                "`clip export` writes graphs that say how pictures and texts are prepared, with a folder \
+                 `X_tokenizer` that stays beside `X.onnx`; `hearth.model.tokenizer` names it elsewhere"
+                    .to_owned(),
+            ],
+            ClipError::NoTower { tower, .. } => vec![format!(
+                "put the `_{tower}` file of the same export beside it, or name a file with both towers"
+            )],
+            ClipError::Exists { action, .. } => {
+                let key = match action {
+                    Action::Export => "export.onnx_file",
+                    _ => "results_dir",
+                };
+                vec![format!("delete the file, or name another one in `{key}`")]
+            }
             ClipError::Recipe { .. } => vec![
                 "load it as plain weights: set `model.type` and `hearth.model.tokenizer`, and name \
                  the file in `train.pretrained_model_path`"

@@ -1,24 +1,22 @@
 //! `clip evaluate`: retrieval metrics of a checkpoint on `dataset.val`, and zero-shot classification.
 
-use burn::module::Module;
-use hearth_data::random::Key;
-use hearth_engine::{
-    Metrics, Precision, Replicas, Run, Summary, atomic_file, evaluate as evaluate_all,
-};
+use std::ops::ControlFlow;
+
+use hearth_engine::{Metrics, Replicas, Run, Summary, atomic_file, gather};
 use hearth_spec::Document;
 use serde_json::{Map, Value};
 
 use crate::{
     dataset::EvalBatches,
+    embedder::Embedder,
     error::ClipError,
     experiment,
-    model::Clip,
-    replicas,
+    retrieval::{self, Pairs},
     setup::Setup,
     source::validation_data,
     spec::Action,
     summary,
-    task::{ContrastiveTask, Rates},
+    task::Batch,
     zero_shot,
 };
 
@@ -30,24 +28,24 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     if let Some(path) = checkpoint {
         run.status.loading(path);
     }
-    let replicas = replicas::of_machine(spec.dataset.val.batch_size, &run.device)?;
     let pairs = validation_data(&spec, &setup, run)?;
-    let pairs = pairs.map(|pairs| pairs.for_replicas(replicas.count()));
     let by_class = zero_shot::data(&spec.hearth.evaluate.zero_shot, run)?;
-    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    let (embedder, reports) = setup.embedder(run)?;
     for report in &reports {
         run.notice(&report.to_string());
     }
     experiment::write(&spec, run)?;
 
-    let (model, mut results) = (model.valid(), Results::default());
-    if let Some(pairs) = &pairs {
-        let metrics = retrieval(&setup, &model, pairs, &replicas, run)?;
+    let mut results = Results::default();
+    if let Some(pairs) = pairs {
+        let replicas = embedder.replicas(spec.dataset.val.batch_size, run)?;
+        let pairs = pairs.for_replicas(replicas.count());
+        let metrics = retrieval(&setup, &embedder, &pairs, &replicas, run)?;
         let counts = [("num_images", pairs.readable()), ("num_texts", pairs.readable())];
         results.add(&counts, summary::table(&metrics), metrics);
     }
     if let Some(data) = by_class {
-        let outcome = zero_shot::classify(&spec, data, &model, &setup, run)?;
+        let outcome = zero_shot::classify(&spec, data, &embedder, &setup, run)?;
         outcome.write(run)?;
         let counts = [
             ("zero_shot_images", outcome.num_pictures()),
@@ -60,23 +58,20 @@ pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
 fn retrieval(
     setup: &Setup,
-    model: &Clip,
+    embedder: &Embedder,
     pairs: &EvalBatches,
     replicas: &Replicas,
     run: &Run,
 ) -> Result<Metrics, ClipError> {
-    let task = ContrastiveTask {
-        contrast: setup.recipe.contrast,
-        image_size: setup.recipe.picture.size as usize,
-        context_length: setup.recipe.text.context_length,
-        precision: Precision::Fp32,
-        recompute: false,
-        logit_scale_ceiling: f32::INFINITY,
-        rates: Rates { vision: 0.0, text: 0.0, weight_decay: 0.0 },
-        extra: Default::default(),
-        device: run.device.clone(),
-    };
-    evaluate_all(&task, model, pairs, replicas, run)?.ok_or_else(|| summary::interrupted(run))
+    let (size, length) = (setup.recipe.picture.size as usize, setup.recipe.text.context_length);
+    let embed = |batch: Batch| embedder.pairs((&batch.pictures, size), (&batch.ids, length));
+    match gather(pairs, replicas, run, embed, Pairs::then)? {
+        ControlFlow::Break(()) => Err(summary::interrupted(run)),
+        ControlFlow::Continue(found) => {
+            let metrics = |pairs| retrieval::metrics(&pairs, &run.device);
+            Ok(found.map_or_else(Vec::new, metrics))
+        }
+    }
 }
 
 /// What the parts of an evaluation found.

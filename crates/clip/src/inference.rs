@@ -9,7 +9,6 @@ use std::{
     },
 };
 
-use burn::tensor::{Int, Tensor, TensorData};
 use hearth_data::{
     DataError,
     decode::{Orientation, Reading, decode_part, read_bytes},
@@ -24,13 +23,12 @@ use hearth_engine::{Replicas, Run, Summary, cut, ignored_orientation};
 use hearth_spec::Document;
 
 use crate::{
+    embedder::Embedder,
     embeddings::{self, Kind},
     error::ClipError,
     experiment,
-    model::Clip,
     parts::{Identity, Parts, Record},
     pictures::{Pictures, Prepared},
-    replicas,
     setup::Setup,
     spec::{Action, ClipSpec},
     summary,
@@ -44,14 +42,14 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Inference, run)?;
     let checkpoint = spec.weights(Action::Inference);
     let setup = Setup::new(document, &spec, checkpoint, run)?;
-    let (model, reports) = setup.model(&Key::new(0), &run.device)?;
+    let (embedder, reports) = setup.embedder(run)?;
     checkpoint.iter().for_each(|path| run.status.loading(path));
     reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 
     let (batch, reading) = (spec.inference.batch_size, spec.reading());
-    let replicas = replicas::of_machine(batch, &run.device)?;
-    let job = Job { model, setup: &setup, run, replicas, batch, reading };
+    let replicas = embedder.replicas(batch, run)?;
+    let job = Job { embedder, setup: &setup, run, replicas, batch, reading };
     let mut written = Vec::new();
     if !spec.inference.datasets.is_empty() {
         written.push(job.images(&spec)?);
@@ -64,7 +62,7 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
 
 /// What both kinds of input need.
 struct Job<'a> {
-    model: Clip,
+    embedder: Embedder,
     setup: &'a Setup,
     run: &'a Run,
     replicas: Replicas,
@@ -90,10 +88,9 @@ impl Job<'_> {
         let dataset =
             PictureFiles { paths, recipe: recipe.clone(), reading, turned: Arc::clone(&turned) };
         let threads = spec.inference.num_workers;
-        let (model, device) = (&self.model, &self.run.device);
+        let embedder = &self.embedder;
         let written = self.embed(Kind::Images, &names, dataset, threads, |pictures| {
-            let pictures = Pictures::collate(recipe, pictures.iter());
-            model.embed_images(pictures.images(size, device), false)
+            embedder.images(&Pictures::collate(recipe, pictures.iter()), size)
         })?;
         match turned.load(Ordering::Relaxed) {
             0 => {}
@@ -107,13 +104,8 @@ impl Job<'_> {
         let length = self.setup.recipe.text.context_length;
         let tokenizer = Arc::clone(&self.setup.tokenizer);
         let dataset = Prompts { prompts: prompts.clone(), tokenizer };
-        let (model, device) = (&self.model, &self.run.device);
-        self.embed(Kind::Texts, &prompts, dataset, 0, |ids| {
-            let shape = [ids.len(), length];
-            let ids = TensorData::new(ids.concat(), shape);
-            let ids = Tensor::<2, Int>::from_data(ids, device);
-            model.embed_texts(ids, false)
-        })
+        let embedder = &self.embedder;
+        self.embed(Kind::Texts, &prompts, dataset, 0, |ids| embedder.texts(&ids.concat(), length))
     }
 
     /// Embeds what is not in the part file yet, then assembles the HDF5 file from it.
@@ -123,7 +115,7 @@ impl Job<'_> {
         names: &[String],
         dataset: impl Dataset<Sample = Option<T>>,
         threads: usize,
-        forward: impl Fn(&[T]) -> Tensor<2> + Sync,
+        forward: impl Fn(&[T]) -> Result<Vec<f32>, ClipError> + Sync,
     ) -> Result<String, ClipError> {
         let width = self.setup.embed_dim();
         let output = self.run.results.join(kind.file_name());
@@ -148,7 +140,8 @@ impl Job<'_> {
             let present: Vec<bool> = samples.iter().map(Option::is_some).collect();
             let readable: Vec<T> = samples.into_iter().flatten().collect();
             let of_replicas = cut(&readable, self.replicas.count());
-            let rows = self.replicas.map(of_replicas, |_, part| values(forward(part)));
+            let rows = self.replicas.map(of_replicas, |_, part| forward(part));
+            let rows = rows.into_iter().collect::<Result<Vec<_>, ClipError>>()?;
             let mut rows = rows.into_iter().flatten();
             let records: Vec<Record> = (present.iter().enumerate())
                 .map(|(i, present)| Record {
@@ -289,8 +282,4 @@ impl Dataset for Prompts {
         let ids = stages.time(Stage::Tokenize, || self.tokenizer.encode(&self.prompts[index]))?;
         Ok(Some(ids))
     }
-}
-
-fn values(rows: Tensor<2>) -> Vec<f32> {
-    rows.into_data().try_to_vec().expect("embeddings are f32")
 }

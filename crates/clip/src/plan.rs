@@ -140,19 +140,7 @@ pub(crate) fn fingerprint(
     .into();
     let mut add = |name: &str, value: String| drop(fingerprint.insert(name.to_owned(), value));
     // What has its default is not there, so that checkpoints from before a key can be continued.
-    let reading = &spec.hearth.dataset;
-    let turns = reading.exif_orientation != ExifOrientation::Ignore;
-    let written = [
-        ("`hearth.dataset.exif_orientation`", turns.then(|| text(&reading.exif_orientation))),
-        ("`hearth.dataset.jpeg_draft`", reading.jpeg_draft.then(|| text(&true))),
-        ("`hearth.dataset.train.captions`", reading.train.captions.map(|kind| text(&kind))),
-        (
-            "`hearth.model.max_num_patches`",
-            data.dataset().patch_budget().map(|budget| text(&budget)),
-        ),
-        ("`hearth.train.position_crops`", data.dataset().position_crops.then(|| text(&true))),
-    ];
-    for (name, value) in written {
+    for (name, value) in of_data(spec, data) {
         value.into_iter().for_each(|value| add(name, value));
     }
     let defaults = AugmentationSpec::default();
@@ -186,4 +174,18 @@ pub(crate) fn fingerprint(
         add("`regularization`", value);
     }
     fingerprint
+}
+
+/// What the data sets add, where it is not the default.
+fn of_data(spec: &ClipSpec, data: &TrainBatches) -> [(&'static str, Option<String>); 5] {
+    let text = |value: &dyn ToString| value.to_string();
+    let (reading, dataset) = (&spec.hearth.dataset, data.dataset());
+    let turns = reading.exif_orientation != ExifOrientation::Ignore;
+    [
+        ("`hearth.dataset.exif_orientation`", turns.then(|| text(&reading.exif_orientation))),
+        ("`hearth.dataset.jpeg_draft`", reading.jpeg_draft.then(|| text(&true))),
+        ("`hearth.dataset.train.captions`", reading.train.captions.map(|kind| text(&kind))),
+        ("`hearth.model.max_num_patches`", dataset.patch_budget().map(|budget| text(&budget))),
+        ("`hearth.train.position_crops`", dataset.position_crops.then(|| text(&true))),
+    ]
 }

@@ -109,6 +109,14 @@ impl Adaptor {
         }
     }
 
+    /// The value of `model.adaptor_name` that TAO documents.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Adaptor::SigLip => "siglip",
+            Adaptor::Clip => "clip",
+        }
+    }
+
     /// Names of its teacher in checkpoints.
     pub(crate) fn teachers(self) -> &'static [&'static str] {
         match self {

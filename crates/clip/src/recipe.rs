@@ -1,7 +1,7 @@
 //! How a model expects its inputs, kept with its weights: a wrong tokenizer or resize costs accuracy
 //! without a word, so both travel inside the checkpoint.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hearth_backbones::layers::Activation;
@@ -9,6 +9,7 @@ use hearth_data::{
     tokenizer::{TextRecipe, Tokenizer},
     transform::{PictureRecipe, ResizeMode},
 };
+use hearth_deploy::onnx;
 use hearth_engine::contrastive::Contrast;
 use hearth_weights::WeightsFile;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::{
 /// Metadata keys of a checkpoint.
 const RECIPE: &str = "hearth.recipe";
 const TOKENIZER: &str = "hearth.tokenizer";
+const TOKENIZER_DIGEST: &str = "hearth.tokenizer.sha256";
 const SPEC: &str = "hearth.spec";
 
 /// Everything that must be equal wherever a model is used.
@@ -147,6 +149,34 @@ pub(crate) fn metadata(
         (TOKENIZER.to_owned(), BASE64.encode(tokenizer.to_bytes())),
         (SPEC.to_owned(), spec),
     ])
+}
+
+/// Metadata of a graph: the recipe, and which tokenizer lies beside it.
+pub(crate) fn onnx_metadata(recipe: &Recipe, tokenizer: &Tokenizer) -> Vec<(String, String)> {
+    vec![
+        (RECIPE.to_owned(), recipe.to_json()),
+        (TOKENIZER_DIGEST.to_owned(), tokenizer.digest().to_owned()),
+    ]
+}
+
+/// What a graph says about itself, with the tokenizer in `folder`.
+pub(crate) fn of_graph(path: &Path, folder: &Path) -> Result<(Recipe, Tokenizer), ClipError> {
+    let wrong = |reason: String| ClipError::Graph { path: path.to_owned(), reason };
+    let model = onnx::read_structure(path)?;
+    let recipe = model.metadata(RECIPE);
+    let recipe = recipe.ok_or_else(|| wrong(format!("`{RECIPE}` is not in its metadata")))?;
+    let recipe: Recipe = serde_json::from_str(recipe).map_err(|error| wrong(error.to_string()))?;
+    recipe.text.check().map_err(wrong)?;
+    if !folder.exists() {
+        return Err(wrong(format!("its tokenizer is not at {}", folder.display())));
+    }
+    let tokenizer = Tokenizer::load(folder, recipe.text.clone())?;
+    let needed = model.metadata(TOKENIZER_DIGEST);
+    if needed.is_some_and(|needed| needed != tokenizer.digest()) {
+        return Err(wrong(format!("{} is another model's tokenizer", folder.display())));
+    }
+    recipe.check(&tokenizer).map_err(wrong)?;
+    Ok((recipe, tokenizer))
 }
 
 /// What a checkpoint of Hearth says about itself; `None` for a file of another origin.

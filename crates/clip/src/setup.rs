@@ -17,14 +17,16 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::{PictureRecipe, ResizeMode},
 };
+use hearth_deploy::onnx;
 use hearth_engine::{FileError, Run, contrastive::Contrast};
 use hearth_spec::Document;
 use hearth_weights::{KeyMap, LoadOptions, LoadReport, WeightsFile, load};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    embedder::{self, Embedder},
     error::ClipError,
-    hub,
+    export, hub,
     init::{self, Calibration},
     layouts,
     model::{Clip, ClipConfig},
@@ -46,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) tokenizer: Arc<Tokenizer>,
     /// Weights to start from; none where the model is drawn.
     pub(crate) weights: Option<WeightsFile>,
+    /// Exported graphs in the place of weights.
+    pub(crate) graphs: Vec<PathBuf>,
     /// The text tower's where they are in a file of their own (C-RADIO).
     text_weights: Option<WeightsFile>,
 }
@@ -59,6 +63,10 @@ impl Setup {
         weights: Option<&Path>,
         run: &Run,
     ) -> Result<Self, ClipError> {
+        if let Some(path) = weights.filter(|path| path.extension().is_some_and(|end| end == "onnx"))
+        {
+            return Self::of_graphs(document, spec, path);
+        }
         let weights = weights.map(|path| folded(open(path, run)?)).transpose()?;
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
         let mut text_weights = None;
@@ -87,9 +95,35 @@ impl Setup {
                 (recipe, tokenizer)
             }
         };
-        let setup = Self { recipe, tokenizer: Arc::new(tokenizer), weights, text_weights };
+        let tokenizer = Arc::new(tokenizer);
+        let setup = Self { recipe, tokenizer, weights, text_weights, graphs: Vec::new() };
         setup.check_vocabulary()?;
         Ok(setup)
+    }
+
+    /// Reads the recipe from an exported graph, and the tokenizer from what lies beside it.
+    fn of_graphs(document: &Document, spec: &ClipSpec, path: &Path) -> Result<Self, ClipError> {
+        let graphs = embedder::files(path)?;
+        let beside = export::tokenizer_folder(&graphs[0]);
+        let folder = spec.hearth.model.tokenizer.as_ref().map_or(beside, PathBuf::from);
+        let (recipe, tokenizer) = recipe::of_graph(&graphs[0], &folder)?;
+        agreement::check(document, spec, &recipe, &tokenizer)?;
+        Ok(Self {
+            recipe,
+            tokenizer: Arc::new(tokenizer),
+            weights: None,
+            text_weights: None,
+            graphs,
+        })
+    }
+
+    /// What embeds: the graphs, or the model on `run`'s device.
+    pub(crate) fn embedder(&self, run: &Run) -> Result<(Embedder, Vec<LoadReport>), ClipError> {
+        if !self.graphs.is_empty() {
+            return Ok((Embedder::graphs(self)?, Vec::new()));
+        }
+        let (model, reports) = self.model(&Key::new(0), &run.device)?;
+        Ok((Embedder::towers(&model, &run.device), reports))
     }
 
     /// The model with the setup's weights, or drawn from `key` where it has none.
@@ -137,11 +171,15 @@ impl Setup {
         self.config().text.projection
     }
 
-    /// SHA-256 of the files of the weights.
+    /// SHA-256 of the files of the weights or graphs.
     pub(crate) fn weights_digest(&self) -> Result<String, ClipError> {
         let mut hash = Sha256::new();
+        let values = self.graphs.iter().map(|path| onnx::external_file(path));
+        let values: Vec<PathBuf> = values.filter(|path| path.exists()).collect();
         let files = self.weights.iter().chain(&self.text_weights);
-        for path in files.flat_map(WeightsFile::files) {
+        let files = files.flat_map(WeightsFile::files);
+        let graphs = self.graphs.iter().chain(&values).map(PathBuf::as_path);
+        for path in files.chain(graphs) {
             add_file(&mut hash, path).map_err(FileError::at("read this file", path))?;
         }
         Ok(hex(&hash.finalize()))

@@ -68,9 +68,9 @@ block! {
         peft: PeftSpec,
         /// Losses that hold the model near its start. Nothing in this block has an effect while `enabled` is false.
         regularization: RegularizationSpec,
-        /// Action `export`: ONNX. Not in this release.
+        /// Action `export`: the towers as ONNX.
         export: ExportSpec,
-        /// Action `gen_trt_engine`: TensorRT. Not in this release.
+        /// Action `gen_trt_engine`: TensorRT engines of exported towers.
         gen_trt_engine: GenTrtEngineSpec,
         /// Keys that TAO does not have.
         hearth: HearthSpec,
@@ -118,6 +118,10 @@ pub enum Action {
     Evaluate,
     /// Writes embeddings.
     Inference,
+    /// Writes ONNX.
+    Export,
+    /// Builds TensorRT engines.
+    GenTrtEngine,
     /// Measures training; has no block of its own.
     Benchmark,
 }
@@ -129,6 +133,8 @@ impl Action {
             Action::Train => "train",
             Action::Evaluate => "evaluate",
             Action::Inference => "inference",
+            Action::Export => "export",
+            Action::GenTrtEngine => "gen_trt_engine",
             Action::Benchmark => "benchmark",
         }
     }
@@ -156,6 +162,10 @@ impl Action {
                 "hearth.evaluate",
             ],
             Action::Inference => &["model", "inference", "hearth.model", "hearth.dataset"],
+            Action::Export => &["model", "export", "hearth.model"],
+            Action::GenTrtEngine => {
+                &["dataset.val", "gen_trt_engine", "hearth.model", "hearth.dataset"]
+            }
         }
     }
 }
@@ -168,6 +178,8 @@ impl ClipSpec {
             Action::Train => &self.train.common.results_dir,
             Action::Evaluate => &self.evaluate.results_dir,
             Action::Inference => &self.inference.results_dir,
+            Action::Export => &self.export.results_dir,
+            Action::GenTrtEngine => &self.gen_trt_engine.results_dir,
             Action::Benchmark => return None,
         };
         let root = self.results_dir.as_deref().map(Path::new);
@@ -177,9 +189,10 @@ impl ClipSpec {
     /// The weights an action starts from: its own checkpoint, or else the pretrained ones.
     pub fn weights(&self, action: Action) -> Option<&Path> {
         let own = match action {
-            Action::Train | Action::Benchmark => &None,
+            Action::Train | Action::Benchmark | Action::GenTrtEngine => &None,
             Action::Evaluate => &self.evaluate.checkpoint,
             Action::Inference => &self.inference.checkpoint,
+            Action::Export => &self.export.checkpoint,
         };
         own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
     }

@@ -13,6 +13,7 @@ mod templates;
 use burn::tensor::{Device, Tensor, TensorData};
 
 pub(crate) use run::{Outcome, classify, data};
+pub(crate) use scores::Calibration;
 pub use templates::{Mistake, WORDS, templates};
 
 /// Every class in every template: the templates of the first class, then those of the next.

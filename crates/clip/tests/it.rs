@@ -5,6 +5,7 @@
 mod it {
     mod capture;
     mod device;
+    mod export;
     mod goldens;
     mod half;
     mod lora;

@@ -144,6 +144,11 @@ impl Tokenizer {
         encoder.finish().expect("writing to memory does not fail")
     }
 
+    /// The vocabulary as a plain `tokenizer.json`, whatever file it came from.
+    pub fn to_json(&self) -> Vec<u8> {
+        unpack(&self.path, &self.content).expect("it was unpacked when it was loaded")
+    }
+
     /// Exactly `context_length` ids.
     pub fn encode(&self, text: &str) -> Result<Vec<i32>, DataError> {
         let canonical = self.recipe.canonicalize.then(|| clean::canonicalize(text));

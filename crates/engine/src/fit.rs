@@ -3,6 +3,8 @@
 //! Knows epochs, steps, parts of batches, gradients and schedules. Never knows a model family, a spec
 //! key, a file format or a terminal: those arrive through [`Task`], [`Checkpoints`] and [`Run`].
 
+use std::ops::ControlFlow;
+
 use burn::{module::Module, tensor::Tensor};
 use hearth_data::DataError;
 
@@ -164,19 +166,38 @@ pub fn evaluate<T: Task>(
     replicas: &Replicas,
     run: &Run,
 ) -> Result<Option<Metrics>, EngineError> {
-    let mut total: Option<T::Stats> = None;
+    let of_part = |batch| Ok::<_, EngineError>(task.evaluate(model, &batch));
+    let merge = |a, b| task.merge(a, b);
+    Ok(match gather(data, replicas, run, of_part, merge)? {
+        ControlFlow::Break(()) => None,
+        ControlFlow::Continue(total) => {
+            Some(total.map_or_else(Vec::new, |total| task.metrics(total)))
+        }
+    })
+}
+
+/// What `of_part` finds in every part of a data set, merged in order: nothing for an empty one. Breaks
+/// off when a signal asks to stop.
+pub fn gather<B: Send, S: Send, E: From<EngineError> + Send>(
+    data: &dyn Batches<Batch = B>,
+    replicas: &Replicas,
+    run: &Run,
+    of_part: impl Fn(B) -> Result<S, E> + Sync,
+    merge: impl Fn(S, S) -> S,
+) -> Result<ControlFlow<(), Option<S>>, E> {
+    let mut total: Option<S> = None;
     run.progress.begin("evaluate", data.steps() as u64);
     for (done, batches) in data.epoch(0, 0).enumerate() {
         if run.stop.requested().is_some() {
             run.progress.end();
-            return Ok(None);
+            return Ok(ControlFlow::Break(()));
         }
         warn(data, run);
-        let of_part = |_, batch| task.evaluate(model, &batch);
-        for stats in replicas.map(batches?, of_part) {
+        for found in replicas.map(batches.map_err(EngineError::from)?, |_, batch| of_part(batch)) {
+            let found = found?;
             total = Some(match total {
-                Some(total) => task.merge(total, stats),
-                None => stats,
+                Some(total) => merge(total, found),
+                None => found,
             });
         }
         run.progress.advance(done as u64 + 1, "");
@@ -186,7 +207,7 @@ pub fn evaluate<T: Task>(
     if left_out > 0 {
         run.notice(&format!("{left_out} unreadable samples are left out of these metrics"));
     }
-    Ok(Some(total.map_or_else(Vec::new, |total| task.metrics(total))))
+    Ok(ControlFlow::Continue(total))
 }
 
 fn gauges<T: Task>(task: &T, state: &TrainState<T::Model>) -> Metrics {

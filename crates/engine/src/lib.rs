@@ -45,7 +45,7 @@ pub use checkpoint::{
 pub use device::{DEVICES, DeviceError, Opened, devices, is_cpu, open_device};
 pub use error::EngineError;
 pub use events::EventLog;
-pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit};
+pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit, gather};
 pub use hearth_kernels::keep_memory;
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerStateError, Rule, StateTensor};
 pub use plan::{Every, Plan};

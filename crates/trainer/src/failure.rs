@@ -5,6 +5,7 @@
 use std::{error::Error, io, path::Path};
 
 use hearth_data::DataError;
+use hearth_deploy::{DeployError, trt::Blame};
 use hearth_engine::{DeviceError, EngineError, Failure, FileError};
 use hearth_spec::Diagnostics;
 use hearth_weights::WeightsError;
@@ -17,6 +18,8 @@ pub(crate) mod exit {
     pub(crate) const WEIGHTS: u8 = 4;
     pub(crate) const DEVICE: u8 = 5;
     pub(crate) const DIVERGED: u8 = 6;
+    pub(crate) const REJECTED: u8 = 7;
+    pub(crate) const NO_LIBRARY: u8 = 8;
 }
 
 /// An error that has reached the edge of the program.
@@ -118,6 +121,36 @@ impl From<WeightsError> for Failed {
             _ => Failure::Validation,
         };
         Failed::new(exit::WEIGHTS, class, &error, &error.hints())
+    }
+}
+
+impl From<DeployError> for Failed {
+    fn from(error: DeployError) -> Failed {
+        let (exit_code, class) = match error {
+            DeployError::Rejected { .. } => (exit::REJECTED, Failure::Validation),
+            DeployError::NoOnnxRuntime { .. } => (exit::NO_LIBRARY, Failure::Configuration),
+            DeployError::Unwritable { .. } => (exit::OTHER, Failure::FileSystem),
+            DeployError::Recording { .. }
+            | DeployError::Lowering { .. }
+            | DeployError::Structure { .. } => (exit::OTHER, Failure::Other),
+            DeployError::Missing { .. } | DeployError::Unreadable { .. } => {
+                (exit::WEIGHTS, Failure::FileSystem)
+            }
+            DeployError::NotOnnx { .. }
+            | DeployError::ExternalData { .. }
+            | DeployError::Runtime { .. }
+            | DeployError::Input { .. } => (exit::WEIGHTS, Failure::Validation),
+            DeployError::TensorRt(ref error) => match error.blame() {
+                Blame::Spec => (exit::SPEC, Failure::Configuration),
+                Blame::Files => (exit::OTHER, Failure::FileSystem),
+                Blame::Model => (exit::WEIGHTS, Failure::Validation),
+                Blame::Numbers => (exit::REJECTED, Failure::Validation),
+                Blame::Machine => (exit::DEVICE, Failure::Validation),
+                Blame::Installation => (exit::NO_LIBRARY, Failure::Configuration),
+                Blame::Builder => (exit::OTHER, Failure::Other),
+            },
+        };
+        Failed::new(exit_code, class, &error, &error.hints())
     }
 }
 

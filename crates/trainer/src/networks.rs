@@ -63,7 +63,7 @@ pub(crate) const NETWORKS: &[Network] = &[Network {
     display: "CLIP",
     about: "Image and text towers that share one embedding space",
     actions: CLIP_ACTIONS,
-    actions_not_yet: &["export", "gen_trt_engine"],
+    actions_not_yet: &[],
     recognised_by: &[
         "train.optim.vision_lr",
         "train.optim.text_lr",
@@ -97,6 +97,18 @@ const CLIP_ACTIONS: &[Action] = &[
         about: "Writes the embeddings of pictures and prompts to HDF5 files",
         blocks: &["model", "inference", "hearth"],
         does: Does::Work(|document, run| Ok(hearth_clip::inference(document, run)?)),
+    },
+    Action {
+        name: "export",
+        about: "Writes the towers as ONNX and compares the files with the model",
+        blocks: &["model", "export", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::export(document, run)?)),
+    },
+    Action {
+        name: "gen_trt_engine",
+        about: "Builds TensorRT engines of exported towers; fp16 is checked first",
+        blocks: &["gen_trt_engine", "dataset", "hearth"],
+        does: Does::Work(|document, run| Ok(hearth_clip::gen_trt_engine(document, run)?)),
     },
     Action {
         name: "default_specs",
@@ -134,13 +146,21 @@ impl From<ClipError> for Failed {
             ClipError::Weights(error) => error.into(),
             ClipError::Engine(error) => error.into(),
             ClipError::File(error) => error.into(),
+            ClipError::Deploy(error) => error.into(),
             ClipError::Recipe { .. }
+            | ClipError::Graph { .. }
+            | ClipError::NoTower { .. }
             | ClipError::Radio { .. }
             | ClipError::Vocabulary { .. }
             | ClipError::NotFinite { .. } => {
                 Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
             }
-            ClipError::Hdf5 { .. } => Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints),
+            ClipError::NoExport { .. } => {
+                Failed::new(exit::SPEC, Failure::Configuration, &error, &hints)
+            }
+            ClipError::Exists { .. } | ClipError::Hdf5 { .. } => {
+                Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints)
+            }
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The command line as terminal sessions: what is typed, what comes back on both streams.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod it {
     mod benchmark;
     mod embedding;
+    mod engine;
+    mod export;
     #[cfg(any(feature = "cuda", feature = "wgpu"))]
     mod gpu;
     mod help;

@@ -10,7 +10,7 @@ use std::{
 /// A file under a temporary name beside its place. Dropped before [`AtomicFile::commit`], it
 /// leaves nothing behind, and a former file of that name is untouched.
 #[derive(Debug)]
-pub(crate) struct AtomicFile {
+pub struct AtomicFile {
     path: PathBuf,
     temporary: PathBuf,
     file: File,
@@ -20,7 +20,7 @@ pub(crate) struct AtomicFile {
 impl AtomicFile {
     /// The temporary name is always the same, so that a killed process leaves at most one file,
     /// which the next one replaces.
-    pub(crate) fn create(path: &Path) -> io::Result<AtomicFile> {
+    pub fn create(path: &Path) -> io::Result<AtomicFile> {
         let Some(name) = path.file_name() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"));
         };
@@ -32,12 +32,13 @@ impl AtomicFile {
         Ok(AtomicFile { path: path.to_owned(), temporary, file, committed: false })
     }
 
-    pub(crate) fn file(&mut self) -> &mut File {
+    /// The file under its temporary name.
+    pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
     /// Puts the file in its place, once it is safely on the disk.
-    pub(crate) fn commit(mut self) -> io::Result<()> {
+    pub fn commit(mut self) -> io::Result<()> {
         self.file.sync_all()?;
         fs::rename(&self.temporary, &self.path)?;
         self.committed = true;

@@ -30,6 +30,7 @@ mod shard;
 mod values;
 mod write;
 
+pub use atomic::AtomicFile;
 pub use error::WeightsError;
 pub use file::WeightsFile;
 pub use header::{Dtype, Entry};

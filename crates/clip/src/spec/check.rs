@@ -1,5 +1,6 @@
 //! What must hold between the keys of a CLIP spec before an action begins.
 
+use hearth_deploy::half::LayerPrecision;
 use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
     common::{IntervalUnit, device_ids},
@@ -7,8 +8,8 @@ use hearth_spec::{
 use hearth_weights::hub::HubName;
 
 use super::{
-    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, partial,
-    zero_shot,
+    Action, ClipSpec, DistributedStrategy, EnginePrecision, LossType, SiglipExchange, TrainSource,
+    partial, zero_shot,
 };
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
@@ -46,6 +47,8 @@ pub fn check(
         }
         Action::Evaluate => evaluate(&mut checks, spec),
         Action::Inference => inference(&mut checks, spec),
+        Action::Export => export(&mut checks, spec),
+        Action::GenTrtEngine => gen_trt_engine(&mut checks, spec),
     }
     checks.into_result()
 }
@@ -90,6 +93,8 @@ fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
         Action::Train | Action::Benchmark => false,
         Action::Evaluate => spec.evaluate.checkpoint.is_some(),
         Action::Inference => spec.inference.checkpoint.is_some(),
+        Action::Export => spec.export.checkpoint.is_some(),
+        Action::GenTrtEngine => true,
     }
 }
 
@@ -295,7 +300,7 @@ fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
     zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
     devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
-    weights(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
+    model_file(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
     if spec.weights(Action::Evaluate).is_none() {
         checks
             .warn("evaluate.checkpoint", "not set: random weights are evaluated")
@@ -314,13 +319,71 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
             .hint("add `'inference.datasets=[{image_dir: IMAGES}]'`, or the same in the file");
     }
     devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
-    weights(checks, "inference.checkpoint", inference.checkpoint.as_deref());
+    model_file(checks, "inference.checkpoint", inference.checkpoint.as_deref());
     if spec.weights(Action::Inference).is_none() {
         let needed = "a checkpoint to embed with";
         checks.error("inference.checkpoint", "no value", needed).hint(format!(
             "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
             spec.model.kind
         ));
+    }
+}
+
+fn export(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let export = &spec.export;
+    if export.batch_size == 0 {
+        checks.error("export.batch_size", 0, "a number of samples, or -1 for any");
+    }
+    if export.opset_version < 17 {
+        let message = format!("{} is written as 17, the first with norms", export.opset_version);
+        checks.warn("export.opset_version", message);
+    }
+    let named = export.onnx_file.as_deref().filter(|path| !path.ends_with(".onnx"));
+    if let Some(path) = named {
+        checks.error("export.onnx_file", format!("`{path}`"), "a name that ends in `.onnx`");
+        if path.ends_with(".etlt") {
+            checks.hint("encrypted exports are not written");
+        }
+    }
+    weights(checks, "export.checkpoint", export.checkpoint.as_deref());
+    if spec.weights(Action::Export).is_none() {
+        checks.error("export.checkpoint", "no value", "a checkpoint to export").hint(format!(
+            "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
+            spec.model.kind
+        ));
+    }
+}
+
+fn gen_trt_engine(checks: &mut Checks<'_>, spec: &ClipSpec) {
+    let block = &spec.gen_trt_engine;
+    let own = &block.tensorrt;
+    if !block.onnx_file.ends_with(".onnx") {
+        let found = format!("`{}`", block.onnx_file);
+        checks.error("gen_trt_engine.onnx_file", found, "a name that ends in `.onnx`");
+    }
+    if block.batch_size == 0 {
+        checks.error("gen_trt_engine.batch_size", 0, "a number of samples, or -1 for the range");
+    }
+    let (min, opt, max) = (own.min_batch_size, own.opt_batch_size, own.max_batch_size);
+    if min > opt || opt > max {
+        let found = format!("{min}, {opt} and {max}");
+        let needed = "the smallest batch, one in between and the largest, in this order";
+        checks.error("gen_trt_engine.tensorrt.opt_batch_size", found, needed);
+    }
+    if own.data_type == EnginePrecision::Int8 {
+        let needed = "fp32 or fp16: int8 needs scales that are measured on pictures, and engines that \
+                      measure them themselves ended with TensorRT 10";
+        checks.error("gen_trt_engine.tensorrt.data_type", "int8", needed);
+    }
+    let key = "gen_trt_engine.tensorrt.layers_precision";
+    let entries: Vec<&String> = own.layers_precision.iter().flatten().collect();
+    for entry in &entries {
+        if entry.parse::<LayerPrecision>().is_err() {
+            checks.error(key, format!("`{entry}`"), "`layer:fp32` or `layer:fp16`");
+        }
+    }
+    if !entries.is_empty() && own.data_type == EnginePrecision::Fp32 {
+        checks.warn(key, "has no effect: `data_type` is fp32, and so is every layer");
     }
 }
 
@@ -340,6 +403,11 @@ fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usi
     if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
         checks.error(&key, format!("GPU {} twice", twice.1), "each once");
     }
+}
+
+/// Weights, or a graph of ONNX.
+fn model_file(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+    weights(checks, key, path.filter(|path| !path.ends_with(".onnx")));
 }
 
 /// Formats that hold a graph and no weights to load, and hub names that are none.

@@ -8,10 +8,7 @@ use std::{
     },
 };
 
-use burn::{
-    module::Param,
-    tensor::{Int, Tensor, TensorData},
-};
+use burn::tensor::{Tensor, TensorData};
 use hearth_data::{
     DataError,
     classes::{ByClass, ClassSource, Labelled, Purpose, read_classes},
@@ -24,17 +21,12 @@ use hearth_data::{
 };
 use hearth_engine::{Replicas, Run, classification::Tally, cut, ignored_orientation};
 
-use super::{
-    Classifier, Prompts, class_embeddings,
-    scores::{Calibration, Scores},
-    templates,
-};
+use super::{Classifier, Prompts, class_embeddings, scores::Scores, templates};
 use crate::{
+    embedder::Embedder,
     error::ClipError,
-    model::Clip,
     pictures::{Pictures, Prepared},
     registry::Family,
-    replicas,
     setup::Setup,
     spec::{ClipSpec, ZeroShotSpec},
     summary,
@@ -71,7 +63,7 @@ pub(crate) fn data(spec: &ZeroShotSpec, run: &Run) -> Result<Option<ByClass>, Cl
 pub(crate) fn classify(
     spec: &ClipSpec,
     data: ByClass,
-    model: &Clip,
+    embedder: &Embedder,
     setup: &Setup,
     run: &Run,
 ) -> Result<Outcome, ClipError> {
@@ -88,8 +80,8 @@ pub(crate) fn classify(
              zero-shot classification gains from it",
         );
     }
-    let replicas = replicas::of_machine(spec.batch_size, &run.device)?;
-    let job = Job { spec, model, setup, replicas, run };
+    let replicas = embedder.replicas(spec.batch_size, run)?;
+    let job = Job { spec, embedder, setup, replicas, run };
     let classifier = job.classifier(&prompts)?;
     let turned = Arc::new(AtomicUsize::new(0));
     let pictures = OfClasses {
@@ -113,7 +105,7 @@ pub(crate) fn classify(
 
 struct Job<'a> {
     spec: &'a ZeroShotSpec,
-    model: &'a Clip,
+    embedder: &'a Embedder,
     setup: &'a Setup,
     replicas: Replicas,
     run: &'a Run,
@@ -129,7 +121,7 @@ impl Job<'_> {
             for text in texts {
                 ids.extend(self.setup.tokenizer.encode(text)?);
             }
-            let rows = self.embed_texts(&ids);
+            let rows = self.embed_texts(&ids)?;
             check_finite(&rows, texts.len(), |at| format!("`{}`", texts[at]))?;
             done += texts.len() as u64;
             self.run.progress.advance(done, "");
@@ -150,7 +142,7 @@ impl Job<'_> {
         let loader = loader.leaving_out(unreadable.clone());
         let scores = self.run.results.join("zero_shot_scores.csv");
         let mut scores = match self.spec.scores {
-            true => Some(Scores::create(&scores, &data.classes, self.calibration())?),
+            true => Some(Scores::create(&scores, &data.classes, self.embedder.calibration()?)?),
             false => None,
         };
         self.run.progress.begin("pictures", data.pictures.len() as u64);
@@ -176,7 +168,7 @@ impl Job<'_> {
             if samples.is_empty() {
                 continue;
             }
-            let cosines = classifier.cosines(self.embed(&samples));
+            let cosines = classifier.cosines(self.embed(&samples)?);
             let picture = |at: usize| &data.pictures[samples[at].0];
             check_finite(&cosines, samples.len(), |at| picture(at).image.display().to_string())?;
             for (at, cosines) in cosines.chunks_exact(data.classes.len()).enumerate() {
@@ -194,34 +186,26 @@ impl Job<'_> {
     }
 
     /// `ids` B times the context length. Returns B rows, L2-normalised.
-    fn embed_texts(&self, ids: &[i32]) -> Vec<f32> {
-        let (model, device) = (self.model, &self.run.device);
-        let texts: Vec<&[i32]> = ids.chunks_exact(self.setup.recipe.text.context_length).collect();
+    fn embed_texts(&self, ids: &[i32]) -> Result<Vec<f32>, ClipError> {
+        let (embedder, length) = (self.embedder, self.setup.recipe.text.context_length);
+        let texts: Vec<&[i32]> = ids.chunks_exact(length).collect();
         let parts = self.replicas.map(cut(&texts, self.replicas.count()), |_, texts| {
-            let ids = TensorData::new(texts.concat(), [texts.len(), texts[0].len()]);
-            let rows = model.embed_texts(Tensor::<2, Int>::from_data(ids, device), false);
-            rows.into_data().try_to_vec::<f32>().expect("embeddings are f32")
+            embedder.texts(&texts.concat(), length)
         });
-        parts.concat()
+        let parts = parts.into_iter().collect::<Result<Vec<_>, ClipError>>()?;
+        Ok(parts.concat())
     }
 
     /// [B, E], L2-normalised.
-    fn embed(&self, samples: &[(usize, Prepared)]) -> Tensor<2> {
-        let (model, device, recipe) = (self.model, &self.run.device, &self.setup.recipe.picture);
-        let side = recipe.size as usize;
+    fn embed(&self, samples: &[(usize, Prepared)]) -> Result<Tensor<2>, ClipError> {
+        let (embedder, recipe) = (self.embedder, &self.setup.recipe.picture);
         let parts = self.replicas.map(cut(samples, self.replicas.count()), |_, samples| {
             let pictures = Pictures::collate(recipe, samples.iter().map(|(_, picture)| picture));
-            model.embed_images(pictures.images(side, device), false)
+            embedder.images(&pictures, recipe.size as usize)
         });
-        Tensor::cat(parts, 0)
-    }
-
-    fn calibration(&self) -> Calibration {
-        let value = |param: &Param<Tensor<1>>| param.val().into_scalar::<f32>();
-        Calibration {
-            scale: value(&self.model.logit_scale).exp(),
-            bias: self.model.logit_bias.as_ref().map_or(0.0, value),
-        }
+        let rows = parts.into_iter().collect::<Result<Vec<_>, ClipError>>()?.concat();
+        let shape = [samples.len(), rows.len() / samples.len()];
+        Ok(Tensor::from_data(TensorData::new(rows, shape), &self.run.device))
     }
 
     fn check_stop(&self) -> Result<(), ClipError> {

@@ -22,11 +22,11 @@ pub(super) struct Scores {
 
 /// What makes logits of cosines.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Calibration {
+pub(crate) struct Calibration {
     /// Multiplies a cosine.
-    pub(super) scale: f32,
+    pub(crate) scale: f32,
     /// Is added then.
-    pub(super) bias: f32,
+    pub(crate) bias: f32,
 }
 
 impl Scores {

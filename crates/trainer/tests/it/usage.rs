@@ -74,15 +74,6 @@ fn names_that_nobody_knows() {
     hint: this release has `clip`
     Execution status: FAIL
     ");
-    assert_snapshot!(shown(&["clip", "gen_trt_engine", "-e", "a.yaml"]), @r"
-    exit code: 1
-    ----- stdout -----
-    ----- stderr -----
-    error: `clip gen_trt_engine`: not in this release
-
-    hint: it has `train`, `evaluate`, `inference`, `default_specs`, `check`, `benchmark`
-    Execution status: FAIL
-    ");
 }
 
 #[test]

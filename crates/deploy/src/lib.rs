@@ -1,0 +1,28 @@
+//! From a trained model to a file that other programs run.
+//!
+//! Architecture Invariant: `deploy` never knows a network, training or a terminal. A model comes in as
+//! a forward pass with names for its inputs and outputs.
+
+mod capture;
+mod error;
+mod export;
+mod fold;
+pub mod half;
+mod lower;
+mod network;
+pub mod onnx;
+mod onnx_runtime;
+pub mod parity;
+mod probe;
+mod replay;
+mod runner;
+pub mod trt;
+pub mod twin;
+
+pub use error::{DeployError, get_onnx_runtime};
+pub use export::{Options, export};
+pub use lower::{KernelCall, KernelLowering, Lowering};
+pub use network::{Element, Inputs, Network, Outputs, Port, Side, run};
+pub use onnx_runtime::{OnnxRuntime, OnnxSession};
+pub use probe::first_difference;
+pub use runner::{EngineRunner, Named};

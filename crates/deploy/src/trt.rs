@@ -1,0 +1,17 @@
+//! TensorRT engines: from an ONNX file to a plan for one product, version and GPU.
+
+mod builder;
+mod card;
+mod error;
+mod profile;
+mod runtime;
+mod trtexec;
+mod version;
+
+pub use builder::Builder;
+pub use card::{EngineCard, Source};
+pub use error::{Blame, TensorRtError};
+pub use profile::{Batches, InputShapes, Profile};
+pub use runtime::TensorRtEngine;
+pub use trtexec::{Listener, Order, Trtexec, arguments};
+pub use version::{Product, Version};

@@ -1,0 +1,262 @@
+//! The graph of a twin.
+
+use std::collections::{HashMap, HashSet};
+
+use burn::tensor::f16;
+
+use super::{Twin, Watched, judge::Measure};
+use crate::{
+    half::{self, HalfModel},
+    onnx::{
+        AttributeProto, DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto,
+        ValueInfoProto,
+    },
+};
+
+/// In front of the names of the original's values.
+const ORIGINAL: &str = "original/";
+
+/// These make no new values, so there is nothing to round or to measure.
+const MOVES: &[&str] = &[
+    "Concat",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// The twin while it is made.
+struct Making<'a> {
+    half: &'a HalfModel,
+    types: HashMap<String, DataType>,
+    nodes: Vec<NodeProto>,
+    /// The result before it is rounded, and the original's.
+    pairs: Vec<(String, String)>,
+    watched: Vec<Watched>,
+}
+
+pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
+    let graph = half.model.graph.clone().unwrap_or_default();
+    let mut making = Making {
+        half,
+        types: half::types(&graph),
+        nodes: Vec::new(),
+        pairs: Vec::new(),
+        watched: Vec::new(),
+    };
+    let labels = labels(&graph);
+    for node in &graph.node {
+        making.node(node.clone(), &labels);
+    }
+    let mut initializers: Vec<TensorProto> = graph.initializer.iter().map(widened).collect();
+    let shared = shared(&graph);
+    let beside = prefixed(original.graph.clone().unwrap_or_default(), &shared);
+    initializers.extend(beside.initializer);
+    // The original comes first: the measures at the end compare with it.
+    let mut nodes = beside.node;
+    nodes.append(&mut making.nodes);
+    let name = |name: &str| original_name(name, &shared);
+    let outputs: Vec<(String, String)> =
+        graph.output.iter().map(|one| (one.name.clone(), name(&one.name))).collect();
+    let mut given = graph.output.clone();
+    given.extend(beside.output.into_iter().filter(|one| one.name.starts_with(ORIGINAL)));
+    if !making.pairs.is_empty() {
+        let pairs: Vec<_> = making.pairs.iter().map(|(one, other)| (one, name(other))).collect();
+        initializers.push(TensorProto::ints("twin/one", &[1], &[1]));
+        let count = DimensionValue::Fixed(pairs.len() as i64);
+        for measure in Measure::ALL {
+            nodes.extend(measured(measure, &pairs));
+            given.push(ValueInfoProto::tensor(measure.output(), DataType::Float, [count.clone()]));
+        }
+    }
+    let twin = GraphProto {
+        name: graph.name.clone(),
+        node: nodes,
+        initializer: initializers,
+        input: graph.input,
+        output: given,
+        value_info: Vec::new(),
+    };
+    let model = ModelProto { graph: Some(twin), ..half.model.clone() };
+    Twin { model, watched: making.watched, outputs }
+}
+
+/// The node that makes each value.
+fn labels(graph: &GraphProto) -> HashMap<&str, &NodeProto> {
+    let made = graph.node.iter().flat_map(|node| node.output.iter().map(move |name| (name, node)));
+    made.map(|(name, node)| (name.as_str(), node)).collect()
+}
+
+impl Making<'_> {
+    fn node(&mut self, mut node: NodeProto, makers: &HashMap<&str, &NodeProto>) {
+        let is_half = |name: &String| self.types.get(name) == Some(&DataType::Float16);
+        let from = node.input.first().and_then(|name| self.types.get(name)).copied();
+        let to_half = node.op_type == "Cast" && node.output.first().is_some_and(is_half);
+        match from {
+            Some(DataType::Float) if to_half => {
+                let (from, to) = (node.input[0].clone(), node.output[0].clone());
+                let maker = makers.get(from.as_str()).copied();
+                if let Some(maker) = maker {
+                    self.watch(maker, &from, &from);
+                }
+                self.round(&from, &to);
+            }
+            Some(DataType::Float16) if node.op_type == "Cast" && !to_half => {
+                if node.attribute("to").and_then(|to| to.i) == Some(DataType::Float as i64) {
+                    node =
+                        NodeProto { op_type: "Identity".to_owned(), attribute: Vec::new(), ..node };
+                }
+                self.nodes.push(node);
+            }
+            _ => self.computation(node),
+        }
+    }
+
+    /// A node that computes: in f32, and what was f16 is rounded.
+    fn computation(&mut self, mut node: NodeProto) {
+        let half: Vec<usize> = (0..node.output.len())
+            .filter(|&at| self.types.get(&node.output[at]) == Some(&DataType::Float16))
+            .collect();
+        widen_attributes(&mut node);
+        if MOVES.contains(&node.op_type.as_str()) {
+            self.nodes.push(node);
+            return;
+        }
+        let plain = node.clone();
+        for &at in &half {
+            node.output[at] = format!("{}/exact", node.output[at]);
+        }
+        self.nodes.push(node);
+        for at in half {
+            let (name, exact) = (&plain.output[at], format!("{}/exact", plain.output[at]));
+            let before = self.half.renamed.get(name).unwrap_or(name).clone();
+            self.watch(&plain, &exact, &before);
+            self.round(&exact, name);
+        }
+    }
+
+    fn watch(&mut self, node: &NodeProto, exact: &str, original: &str) {
+        let name = match node.name.as_str() {
+            "" => node.output.first().cloned().unwrap_or_default(),
+            name => name.to_owned(),
+        };
+        self.pairs.push((exact.to_owned(), original.to_owned()));
+        self.watched.push(Watched { node: name, operator: node.op_type.clone() });
+    }
+
+    /// `to` is `from` as f16 holds it.
+    fn round(&mut self, from: &str, to: &str) {
+        let between = format!("{to}/rounded");
+        self.nodes.push(cast(from, &between, DataType::Float16));
+        self.nodes.push(cast(&between, to, DataType::Float));
+    }
+}
+
+fn cast(from: &str, to: &str, dtype: DataType) -> NodeProto {
+    NodeProto::new("Cast", [from], [to])
+        .with(AttributeProto::int("to", i64::from(i32::from(dtype))))
+}
+
+fn widen_attributes(node: &mut NodeProto) {
+    for attribute in &mut node.attribute {
+        if node.op_type == "Cast" && attribute.i == Some(DataType::Float16 as i64) {
+            attribute.i = Some(DataType::Float as i64);
+        }
+        if let Some(tensor) = &mut attribute.t {
+            *tensor = widened(tensor);
+        }
+    }
+}
+
+/// An f16 tensor as f32; any other as it is.
+fn widened(tensor: &TensorProto) -> TensorProto {
+    match (tensor.data_type(), &tensor.raw_data) {
+        (DataType::Float16, Some(bytes)) => {
+            let values: Vec<f32> = bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&value| f16::from_le_bytes(value).to_f32())
+                .collect();
+            let shape: Vec<usize> = tensor.dims.iter().map(|&side| side as usize).collect();
+            TensorProto::floats(tensor.name.clone(), &shape, &values)
+        }
+        _ => tensor.clone(),
+    }
+}
+
+/// What twin and original have in common: inputs, and weights that did not become f16.
+fn shared(graph: &GraphProto) -> HashSet<String> {
+    let kept = graph.initializer.iter().filter(|one| one.data_type() != DataType::Float16);
+    let inputs = graph.input.iter().map(|input| &input.name);
+    inputs.chain(kept.map(|one| &one.name)).cloned().collect()
+}
+
+fn original_name(name: &str, shared: &HashSet<String>) -> String {
+    match name.is_empty() || shared.contains(name) {
+        true => name.to_owned(),
+        false => format!("{ORIGINAL}{name}"),
+    }
+}
+
+/// The original under names of its own.
+fn prefixed(mut graph: GraphProto, shared: &HashSet<String>) -> GraphProto {
+    let rename = |name: &mut String| *name = original_name(name, shared);
+    // A constant that was a node is shared now.
+    graph.node.retain(|node| {
+        !(node.op_type == "Constant" && node.output.iter().all(|name| shared.contains(name)))
+    });
+    for node in &mut graph.node {
+        node.input.iter_mut().chain(&mut node.output).for_each(rename);
+        node.name = format!("{ORIGINAL}{}", node.name);
+    }
+    graph.initializer.retain(|tensor| !shared.contains(&tensor.name));
+    graph.initializer.iter_mut().for_each(|tensor| rename(&mut tensor.name));
+    graph.output.iter_mut().for_each(|output| rename(&mut output.name));
+    graph
+}
+
+/// The nodes of one measure: a number for each pair, and all of them as one output.
+fn measured(measure: Measure, pairs: &[(&String, String)]) -> Vec<NodeProto> {
+    let mut nodes = Vec::new();
+    let mut all = Vec::new();
+    for (at, (exact, original)) in pairs.iter().enumerate() {
+        let value = |part: &str| format!("{}/{at}/{part}", measure.output());
+        let reduced = match measure {
+            Measure::Largest => {
+                nodes.push(NodeProto::new("Abs", [exact.as_str()], [value("abs")]));
+                NodeProto::new("ReduceMax", [value("abs")], [value("scalar")])
+            }
+            Measure::Sum => NodeProto::new("ReduceL1", [exact.as_str()], [value("scalar")]),
+            Measure::Square => {
+                NodeProto::new("ReduceSumSquare", [exact.as_str()], [value("scalar")])
+            }
+            Measure::OriginalSquare => {
+                NodeProto::new("ReduceSumSquare", [original.as_str()], [value("scalar")])
+            }
+            Measure::Product => {
+                let both = [exact.as_str(), original.as_str()];
+                nodes.push(NodeProto::new("Mul", both, [value("product")]));
+                NodeProto::new("ReduceSum", [value("product")], [value("scalar")])
+            }
+        };
+        nodes.push(reduced.with(AttributeProto::int("keepdims", 0)));
+        nodes.push(NodeProto::new(
+            "Reshape",
+            [value("scalar"), "twin/one".to_owned()],
+            [value("one")],
+        ));
+        all.push(value("one"));
+    }
+    nodes.push(
+        NodeProto::new("Concat", all, [measure.output()]).with(AttributeProto::int("axis", 0)),
+    );
+    nodes
+}
