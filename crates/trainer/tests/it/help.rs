@@ -75,6 +75,7 @@ fn a_network() {
       train          Trains on image/caption folders; the same command again continues a stopped run
       evaluate       Measures retrieval between pictures and captions, and zero-shot classification
       inference      Writes the embeddings of pictures and prompts to HDF5 files
+      export         Writes the towers as ONNX and compares the files with the model
       default_specs  Prints a spec with all defaults, or writes it to DIR/experiment.yaml with results_dir=DIR
       check          Does everything short of a step - spec, files, weights, memory - and writes nothing
       benchmark      Measures loader, forward pass and training step, on generated data if the spec has none

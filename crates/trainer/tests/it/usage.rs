@@ -80,7 +80,7 @@ fn names_that_nobody_knows() {
     ----- stderr -----
     error: `clip gen_trt_engine`: not in this release
 
-    hint: it has `train`, `evaluate`, `inference`, `default_specs`, `check`, `benchmark`
+    hint: it has `train`, `evaluate`, `inference`, `export`, `default_specs`, `check`, `benchmark`
     Execution status: FAIL
     ");
 }
