@@ -138,6 +138,12 @@ fn what_cannot_be_exported_is_said() {
     refused(&["export.input_height=96"], 2, "needed 64, the side of the model's pictures");
     fs::write(folder.join("there.onnx"), "").unwrap();
     refused(&["export.onnx_file=there.onnx"], 1, "there.onnx: this file exists already");
+    let flexible = ["model.type=hearth-tiny-naflex", "results_dir=flexible"];
+    let train = [&["-e", "spec.yaml", "train.num_epochs=1"], &flexible[..]].concat();
+    done(run(folder, &train));
+    let checkpoint = "export.checkpoint=flexible/train/clip_latest.safetensors";
+    let expected = "cannot be exported: it takes pictures of any aspect ratio";
+    refused(&[&flexible[..], &[checkpoint]].concat(), 2, expected);
 }
 
 #[test]
