@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use crate::process;
 
 /// Modules of tests that compute on the device of `HEARTH_TEST_DEVICE`, or on that of the build.
-const TESTS: &[&str] = &["it::gpu::", "it::goldens::", "it::lora::", "it::radio::"];
+const TESTS: &[&str] = &["it::gpu::", "it::goldens::", "it::half::", "it::lora::", "it::radio::"];
 
 /// What to test.
 #[derive(Args)]
@@ -41,9 +41,11 @@ pub fn run(options: &Options) -> Result<()> {
     // The CPU tests of other crates are not of this build.
     arguments.extend(["--test", "it", "--"]);
     arguments.extend(TESTS);
-    process::run_with(
-        &[("CARGO_TARGET_DIR", "target/gpu"), ("HEARTH_TEST_DEVICE", kind)],
-        "cargo",
-        &arguments,
-    )
+    let variables = [
+        ("CARGO_TARGET_DIR", "target/gpu"),
+        ("HEARTH_TEST_DEVICE", kind),
+        // The first kernel that does well will do.
+        ("CUBECL_AUTOTUNE_LEVEL", "minimal"),
+    ];
+    process::run_with(&variables, "cargo", &arguments)
 }

@@ -11,7 +11,7 @@ use hearth_engine::{
         BenchmarkOptions, Machine, Peak, Report, StageReport, Timing, Tuned, matmul_rate,
         time_forward, time_loading, time_training,
     },
-    cores, is_cpu,
+    cores, device_model, is_cpu,
 };
 use hearth_spec::Document;
 
@@ -122,6 +122,7 @@ impl Bench<'_> {
         let Stages { matmul_gflops, loader, forward, training_step } = stages;
         Report {
             machine: Machine::this(),
+            device: device_model(&self.run.device),
             threads: replicas.count() * replicas.threads(),
             replicas: replicas.count(),
             precision: self.precision.to_string(),

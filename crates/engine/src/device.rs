@@ -72,23 +72,31 @@ impl Opened {
         Opened { device: Device::flex(), name: "cpu".to_owned() }
     }
 
-    /// As its driver names it; nothing for the CPU. Starts the device.
+    /// See [`device_model`].
     pub fn model(&self) -> Option<String> {
-        self.identity().map(|identity| identity.0)
+        device_model(&self.device)
     }
 
     /// False for a CPU, also for one that computes what is meant for a graphics processor.
     fn is_card(&self) -> bool {
-        self.identity().is_some_and(|identity| identity.1)
+        identity(&self.device).is_some_and(|identity| identity.1)
     }
+}
 
-    /// Name, and whether it is a card.
-    fn identity(&self) -> Option<(String, bool)> {
-        #[cfg(any(feature = "cuda", feature = "wgpu"))]
-        return self.device.identity().map(|found| (found.name, found.physical.is_some()));
-        #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-        None
-    }
+/// A device as its driver names it; nothing for the CPU. Starts the device.
+pub fn device_model(device: &Device) -> Option<String> {
+    identity(device).map(|identity| identity.0)
+}
+
+/// Name, and whether it is a card.
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn identity(device: &Device) -> Option<(String, bool)> {
+    device.identity().map(|found| (found.name, found.physical.is_some()))
+}
+
+#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+fn identity(_device: &Device) -> Option<(String, bool)> {
+    None
 }
 
 /// True where tensors are computed by the cores of this machine.

@@ -42,7 +42,7 @@ pub use checkpoint::{
     Checkpoints, Fingerprint, Restored, SaveBeside, SaveModel, adapters_folder, check_run,
     replicas_of, state_folder,
 };
-pub use device::{DEVICES, DeviceError, Opened, devices, is_cpu, open_device};
+pub use device::{DEVICES, DeviceError, Opened, device_model, devices, is_cpu, open_device};
 pub use error::EngineError;
 pub use events::EventLog;
 pub use fit::{BatchIter, Batches, Mean, Session, TrainState, evaluate, fit, gather};

@@ -11,6 +11,9 @@ use super::{Machine, Timing};
 pub struct Report {
     /// What it ran on.
     pub machine: Machine,
+    /// Graphics processor as its driver names it; none where the processor computes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Threads that compute tensors, over all replicas.
     pub threads: usize,
     /// Parts of the processor that each compute a part of a batch.
@@ -124,6 +127,9 @@ impl fmt::Display for Report {
             1 => String::new(),
             turns => format!(" in {turns} micro-batches"),
         };
+        if let Some(device) = &self.device {
+            writeln!(f, "{:10}{device}", "device")?;
+        }
         for (name, value) in [
             ("machine", format!("{processor}, {cores} cores, {system} {architecture}")),
             ("model", format!("{}, {}", self.model, self.precision)),

@@ -143,3 +143,58 @@ fn scaled<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let scale = 1.0 / (x.shape()[3] as f64).sqrt();
     B::float_mul_scalar(x, scale.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        backend::Flex,
+        tensor::{Device, FloatDType, Tensor, TensorData},
+    };
+
+    use super::*;
+
+    /// [2, 2, 5, 16] in `dtype`.
+    fn input(phase: f32, dtype: FloatDType) -> FloatTensor<Flex> {
+        let values: Vec<f32> =
+            (0..320).map(|i| (i as f32 * i as f32 * 0.37 + phase).sin()).collect();
+        let data = TensorData::new(values, [2, 2, 5, 16]);
+        primitive(Tensor::<4>::from_data(data, &Device::flex()).cast(dtype))
+    }
+
+    fn primitive<const D: usize>(tensor: Tensor<D>) -> FloatTensor<Flex> {
+        tensor.try_into_primitive::<Flex>().expect("a tensor of the CPU")
+    }
+
+    /// The value, and the gradients of everything. One key is hidden.
+    fn results(dtype: FloatDType) -> Vec<Vec<f32>> {
+        let inputs = || [0.1, 0.2, 0.3].map(|phase| input(phase, dtype));
+        let bias = TensorData::new(vec![0.5, f32::NEG_INFINITY, -1.0, 0.0, 2.0], [1, 1, 1, 5]);
+        let bias = primitive(Tensor::<4>::from_data(bias, &Device::flex()).cast(dtype));
+        let pass = Pass { causal: true, of_bias: true };
+        let value = forward::<Flex>(inputs(), Maybe::Some(bias.clone()), true);
+        let grad = input(0.4, dtype);
+        let (grads, of_bias) = backward::<Flex>(inputs(), Maybe::Some(bias), grad, pass);
+        let all = std::iter::once(value).chain(grads).chain(of_bias);
+        all.map(|tensor| {
+            let tensor = Tensor::<4>::from_primitive::<Flex>(tensor);
+            assert_eq!(FloatDType::from(tensor.dtype()), dtype);
+            tensor.into_data().iter::<f32>().collect()
+        })
+        .collect()
+    }
+
+    #[test]
+    fn half_types_are_f32_but_for_roundings() {
+        let expected = results(FloatDType::F32);
+        for (dtype, tolerance) in [(FloatDType::F16, 3e-3), (FloatDType::BF16, 3e-2)] {
+            for (found, expected) in results(dtype).iter().zip(&expected) {
+                let norm = |values: &mut dyn Iterator<Item = f32>| -> f32 {
+                    values.map(|x| x * x).sum::<f32>().sqrt()
+                };
+                let error = norm(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+                let size = norm(&mut expected.iter().copied());
+                assert!(error < tolerance * size, "{dtype:?}: {error} of {size}");
+            }
+        }
+    }
+}

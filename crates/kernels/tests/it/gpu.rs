@@ -1,10 +1,10 @@
 //! Every operation on a graphics processor: values and gradients are those of the CPU.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use hearth_kernels::{
     Activation, Adam, Slot, View, activate, adam, attention, average, backward_with,
-    deformable_sampling, depthwise_conv, layer_norm, linear, log_softmax, response_norm,
-    self_attention, softmax, sum_of_squares,
+    deformable_sampling, depthwise_conv, layer_norm, linear, linear_of_activated,
+    linear_of_normalized, log_softmax, response_norm, self_attention, softmax, sum_of_squares,
 };
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 };
 
 /// Inputs by their number of elements, and what is computed of them.
+#[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
     inputs: &'static [usize],
@@ -92,6 +93,29 @@ const PRODUCTS: &[Case] = &[
     },
 ];
 
+const LEAN: &[Case] = &[
+    Case {
+        name: "linear behind an activation",
+        inputs: &[2 * 5 * 12, 12 * 7, 7],
+        compute: |x| {
+            let rows = x[0].clone().reshape([2, 5, 12]);
+            let weight = x[1].clone().reshape([12, 7]);
+            linear_of_activated(rows, Activation::GeluTanh, weight, Some(x[2].clone()))
+                .flatten(0, 2)
+        },
+    },
+    Case {
+        name: "linear behind a norm",
+        inputs: &[2 * 5 * 12, 12, 12, 12 * 7, 7],
+        compute: |x| {
+            let rows = x[0].clone().reshape([2, 5, 12]);
+            let weight = x[3].clone().reshape([12, 7]);
+            let norm = (x[1].clone(), x[2].clone(), 1e-5);
+            linear_of_normalized(rows, norm, weight, Some(x[4].clone())).flatten(0, 2)
+        },
+    },
+];
+
 const ATTENTION: &[Case] = &[
     Case {
         name: "attention with a bias",
@@ -124,10 +148,28 @@ const SAMPLING: &[Case] = &[Case {
     },
 }];
 
-/// The value of a case and the gradients of its inputs, on `device`.
-fn results(case: &Case, device: &Device) -> Vec<Vec<f32>> {
+/// Where powers and scores of f16 overflow.
+const FAR: &[Case] = &[
+    Case {
+        name: "gelu by tanh far from zero",
+        inputs: &[105],
+        compute: |x| activate(x[0].clone() * 100.0, Activation::GeluTanh) * 0.01,
+    },
+    Case {
+        name: "layer norm far from zero",
+        inputs: &[2 * 5 * 33, 33, 33],
+        compute: |x| {
+            let rows = x[0].clone().reshape([2, 5, 33]) * 1000.0;
+            layer_norm(rows, x[1].clone(), x[2].clone(), 1e-5).flatten(0, 2)
+        },
+    },
+];
+
+/// The value of a case and the gradients of its inputs, on `device` and computed in `dtype`.
+fn results(case: &Case, device: &Device, dtype: FloatDType) -> Vec<Vec<f32>> {
     let tensor = |count: usize, seed| {
-        Tensor::<1>::from_data(TensorData::new(compare::numbers(count, 1.5, seed), [count]), device)
+        let data = TensorData::new(compare::numbers(count, 1.5, seed), [count]);
+        Tensor::<1>::from_data(data, device).cast(dtype)
     };
     let inputs: Vec<_> = (1..)
         .zip(case.inputs)
@@ -143,10 +185,17 @@ fn results(case: &Case, device: &Device) -> Vec<Vec<f32>> {
 /// On both devices the same.
 fn check(cases: &[Case]) {
     for case in cases {
-        let pairs = results(case, &gpu()).into_iter().zip(results(case, &Device::flex()));
-        for (of, (found, expected)) in pairs.enumerate() {
-            assert_near(&found, &expected, &format!("{}, result {of}", case.name));
-        }
+        compare_in(case, FloatDType::F32, 2e-5);
+    }
+}
+
+/// Of the graphics processor in `dtype` and of the CPU in f32.
+fn compare_in(case: &Case, dtype: FloatDType, tolerance: f32) {
+    let expected = results(case, &Device::flex(), FloatDType::F32);
+    for (of, (found, expected)) in
+        results(case, &gpu(), dtype).into_iter().zip(expected).enumerate()
+    {
+        assert_near(&found, &expected, tolerance, &format!("{} {dtype:?}, result {of}", case.name));
     }
 }
 
@@ -166,6 +215,24 @@ fn products() {
 }
 
 #[test]
+fn lean_operations() {
+    check(LEAN);
+}
+
+/// What a training in 16 bits uses, on devices that have them.
+#[test]
+fn half_types() {
+    for (dtype, tolerance) in [(FloatDType::F16, 1e-2), (FloatDType::BF16, 8e-2)] {
+        if gpu().supports_dtype(dtype) {
+            let linear = &PRODUCTS[..2];
+            for case in [ACTIVATIONS, NORMS, linear, LEAN, ATTENTION, FAR].concat() {
+                compare_in(&case, dtype, tolerance);
+            }
+        }
+    }
+}
+
+#[test]
 fn attention_of_both_kinds() {
     check(ATTENTION);
 }
@@ -181,7 +248,7 @@ fn updates_are_those_of_the_cpu() {
         let numbers = Adam { weight_decay, trust, ..ADAM };
         let pairs = updated(&gpu(), numbers).into_iter().zip(updated(&Device::flex(), numbers));
         for (of, (found, expected)) in pairs.enumerate() {
-            assert_near(&found, &expected, &format!("update {of}, {numbers:?}"));
+            assert_near(&found, &expected, 2e-5, &format!("update {of}, {numbers:?}"));
         }
     }
 }
@@ -199,10 +266,10 @@ fn updated(device: &Device, numbers: Adam) -> Vec<Vec<f32>> {
 }
 
 #[track_caller]
-fn assert_near(found: &[f32], expected: &[f32], what: &str) {
+fn assert_near(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (at, (a, b)) in found.iter().zip(expected).enumerate() {
         let scale = a.abs().max(b.abs()).max(1.0);
-        assert!((a - b).abs() <= 2e-5 * scale, "{what}, element {at}: {a} against {b}");
+        assert!((a - b).abs() <= tolerance * scale, "{what}, element {at}: {a} against {b}");
     }
 }

@@ -2,10 +2,12 @@
 
 use std::{fs, path::Path};
 
+use tempfile::TempDir;
+
 use super::{
     embedding::read,
     replicas::{STATE, norm, tensors, train_loss},
-    shapes::workspace,
+    shapes,
     training::{fail, succeed},
 };
 
@@ -13,6 +15,20 @@ use super::{
 const DEVICE: &str = "cuda";
 #[cfg(not(feature = "cuda"))]
 const DEVICE: &str = "wgpu";
+
+/// Every program tries the kernels that could serve and keeps nothing of it: here one sample of each
+/// has to do, since Mesa's Vulkan takes its time.
+const TUNING: &str = "\
+[autotune]
+level = \"minimal\"
+bench = { min_samples = 1, max_samples = 1, short_circuit_samples = 1 }
+";
+
+fn workspace() -> TempDir {
+    let folder = shapes::workspace();
+    fs::write(folder.path().join("cubecl.toml"), TUNING).unwrap();
+    folder
+}
 
 /// One step in `results` on `device`.
 fn step(folder: &Path, results: &str, device: &str, more: &[&str]) {
@@ -27,10 +43,8 @@ fn a_training_step_has_the_loss_and_the_gradients_of_the_cpu() {
     let folder = workspace();
     let folder = folder.path();
     for more in [
-        &[][..],
-        &["train.loss_type=clip", "hearth.train.micro_batches=2"],
-        &["model.type=hearth-tiny-naflex"],
-        &["train.grad_checkpointing=true"],
+        &["train.loss_type=clip", "hearth.train.micro_batches=2"][..],
+        &["model.type=hearth-tiny-naflex", "train.grad_checkpointing=true"],
     ] {
         step(folder, "cpu", "cpu", more);
         step(folder, "gpu", DEVICE, more);
