@@ -1,5 +1,5 @@
 //! The command line as terminal sessions: what is typed, what comes back on both streams.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod it {
     mod benchmark;
