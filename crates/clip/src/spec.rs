@@ -5,6 +5,7 @@
 mod check;
 mod data;
 mod deployment;
+mod graphs;
 mod hearth;
 mod partial;
 mod regularization;

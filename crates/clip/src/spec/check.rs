@@ -1,6 +1,5 @@
 //! What must hold between the keys of a CLIP spec before an action begins.
 
-use hearth_deploy::half::LayerPrecision;
 use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
     common::{IntervalUnit, device_ids},
@@ -8,10 +7,9 @@ use hearth_spec::{
 use hearth_weights::hub::HubName;
 
 use super::{
-    Action, ClipSpec, DistributedStrategy, EnginePrecision, LossType, SiglipExchange, TrainSource,
-    partial, zero_shot,
+    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, graphs, partial,
+    zero_shot,
 };
-use crate::export::OPSETS;
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -48,8 +46,8 @@ pub fn check(
         }
         Action::Evaluate => evaluate(&mut checks, spec),
         Action::Inference => inference(&mut checks, spec),
-        Action::Export => export(&mut checks, spec),
-        Action::GenTrtEngine => gen_trt_engine(&mut checks, spec),
+        Action::Export => graphs::export(&mut checks, spec),
+        Action::GenTrtEngine => graphs::gen_trt_engine(&mut checks, spec),
     }
     checks.into_result()
 }
@@ -330,68 +328,6 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
 }
 
-fn export(checks: &mut Checks<'_>, spec: &ClipSpec) {
-    let export = &spec.export;
-    if export.batch_size == 0 {
-        checks.error("export.batch_size", 0, "a number of samples, or -1 for any");
-    }
-    let newest = *OPSETS.end();
-    if export.opset_version > newest {
-        checks.error("export.opset_version", export.opset_version, format!("at most {newest}"));
-    }
-    if export.opset_version < *OPSETS.start() {
-        let message = format!("{} is written as 17, the first with norms", export.opset_version);
-        checks.warn("export.opset_version", message);
-    }
-    let named = export.onnx_file.as_deref().filter(|path| !path.ends_with(".onnx"));
-    if let Some(path) = named {
-        checks.error("export.onnx_file", format!("`{path}`"), "a name that ends in `.onnx`");
-        if path.ends_with(".etlt") {
-            checks.hint("encrypted exports are not written");
-        }
-    }
-    weights(checks, "export.checkpoint", export.checkpoint.as_deref());
-    if spec.weights(Action::Export).is_none() {
-        checks.error("export.checkpoint", "no value", "a checkpoint to export").hint(format!(
-            "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
-            spec.model.kind
-        ));
-    }
-}
-
-fn gen_trt_engine(checks: &mut Checks<'_>, spec: &ClipSpec) {
-    let block = &spec.gen_trt_engine;
-    let own = &block.tensorrt;
-    if !block.onnx_file.ends_with(".onnx") {
-        let found = format!("`{}`", block.onnx_file);
-        checks.error("gen_trt_engine.onnx_file", found, "a name that ends in `.onnx`");
-    }
-    if block.batch_size == 0 {
-        checks.error("gen_trt_engine.batch_size", 0, "a number of samples, or -1 for the range");
-    }
-    let (min, opt, max) = (own.min_batch_size, own.opt_batch_size, own.max_batch_size);
-    if min > opt || opt > max {
-        let found = format!("{min}, {opt} and {max}");
-        let needed = "the smallest batch, one in between and the largest, in this order";
-        checks.error("gen_trt_engine.tensorrt.opt_batch_size", found, needed);
-    }
-    if own.data_type == EnginePrecision::Int8 {
-        let needed = "fp32 or fp16: int8 needs scales that are measured on pictures, and engines that \
-                      measure them themselves ended with TensorRT 10";
-        checks.error("gen_trt_engine.tensorrt.data_type", "int8", needed);
-    }
-    let key = "gen_trt_engine.tensorrt.layers_precision";
-    let entries: Vec<&String> = own.layers_precision.iter().flatten().collect();
-    for entry in &entries {
-        if entry.parse::<LayerPrecision>().is_err() {
-            checks.error(key, format!("`{entry}`"), "`layer:fp32` or `layer:fp16`");
-        }
-    }
-    if !entries.is_empty() && own.data_type == EnginePrecision::Fp32 {
-        checks.warn(key, "has no effect: `data_type` is fp32, and so is every layer");
-    }
-}
-
 /// `num_gpus` and `gpu_ids` should agree, and no GPU come twice.
 fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
     let key = format!("{block}.gpu_ids");
@@ -416,7 +352,7 @@ fn model_file(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
 }
 
 /// Formats that hold a graph and no weights to load, and hub names that are none.
-fn weights(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
+pub(super) fn weights(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
     let misspelt = path.filter(|path| HubName::is_meant_by(path) && HubName::parse(path).is_none());
     if let Some(path) = misspelt {
         let needed = "`hf://ORG/NAME`, with `@REVISION` and `/FILE` behind it where they are meant";

@@ -77,7 +77,11 @@ fn every_key_of_tao_is_there_with_type_default_options_and_range() {
         compared += 1;
         assert_eq!(type_of(&key.kind), tao["type"], "type of `{name}`");
         assert_eq!(key.default, tao["default"], "default of `{name}`");
-        assert_eq!(options_of(&key.kind).as_deref(), tao["valid_options"].as_str(), "`{name}`");
+        // Ours may know a word more, which it refuses with a reason.
+        match (options_of(&key.kind), tao["valid_options"].as_str()) {
+            (Some(ours), Some(theirs)) if ours.starts_with(theirs) => {}
+            (ours, theirs) => assert_eq!(ours.as_deref(), theirs, "`{name}`"),
+        }
         if let Some(min) = tao["valid_min"].as_f64() {
             assert_eq!(key.range.min, Some(min), "smallest `{name}`");
         }
