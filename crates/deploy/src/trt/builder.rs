@@ -41,8 +41,9 @@ impl Builder {
     /// Whose engines it builds.
     pub fn product(&self) -> Product {
         match self {
+            Builder::Program(program) => program.product,
             Builder::Library(_) if BUILT_FOR == Some(Kind::Rtx) => Product::Rtx,
-            _ => Product::Standard,
+            Builder::Library(_) => Product::Standard,
         }
     }
 
@@ -60,7 +61,8 @@ impl Builder {
     /// What of `order` it cannot do, and why.
     pub fn leaves_out(&self, order: &Order) -> Vec<&'static str> {
         let mut left = Vec::new();
-        if let (Builder::Library(_), Some(_)) = (self, &order.timing_cache) {
+        let keeps = matches!(self, Builder::Program(_)) && self.product() == Product::Standard;
+        if order.timing_cache.is_some() && !keeps {
             left.push(match self.product() {
                 Product::Rtx => {
                     "`timing_cache` has no effect: TensorRT-RTX chooses its algorithms on the machine that runs the engine"

@@ -137,6 +137,14 @@ pub enum TensorRtError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// `hearth-trtexec` without the libraries that it loads.
+    #[error("{}: TensorRT's libraries are missing{}", .program.display(), lines(.said))]
+    NoLibraries {
+        /// The program.
+        program: PathBuf,
+        /// What it says, with what to do.
+        said: Vec<String>,
+    },
     /// A program that does not say its version.
     #[error("{}: does not say which TensorRT it belongs to, needed `trtexec` of TensorRT 8 or newer", .program.display())]
     NoVersion {
@@ -250,8 +258,10 @@ impl From<LibraryError> for TensorRtError {
 /// How to get a builder.
 const INSTALL: &[&str] = &[
     "install TensorRT (https://developer.nvidia.com/tensorrt) and put its `bin` folder into PATH, or set TRTEXEC to its `trtexec`",
-    "engines for GeForce and RTX cards need no GPU to build: use a program built with `--features tensorrt-rtx`, \
-     `pip download tensorrt_rtx_cu13_libs`, unzip it and set TENSORRT_LIBS to the folder of its libraries",
+    "engines for GeForce and RTX cards need no GPU to build: \
+     `cargo build --release -p hearth-tensorrt --features tensorrt-rtx --target-dir target/tensorrt`, \
+     `pip download tensorrt_rtx_cu13_libs`, unzip it, set TENSORRT_LIBS to the folder of its libraries and \
+     TRTEXEC to target/tensorrt/release/hearth-trtexec",
 ];
 
 impl TensorRtError {
@@ -278,7 +288,9 @@ impl TensorRtError {
             TensorRtError::Library(LibraryError::NoGpu { .. } | LibraryError::Cuda { .. }) => {
                 Blame::Machine
             }
-            TensorRtError::NoBuilder | TensorRtError::NoProgram { .. } => Blame::Installation,
+            TensorRtError::NoBuilder
+            | TensorRtError::NoProgram { .. }
+            | TensorRtError::NoLibraries { .. } => Blame::Installation,
             TensorRtError::Library(error) if error.is_missing() => Blame::Installation,
             TensorRtError::Library(_)
             | TensorRtError::NoOutput { .. }

@@ -36,7 +36,9 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Trtexec {
     /// The program.
     pub program: PathBuf,
-    /// The version of its TensorRT.
+    /// Whose engines it builds: NVIDIA's own those of TensorRT, `hearth-trtexec` of either kind.
+    pub product: Product,
+    /// The version of the product.
     pub version: Version,
 }
 
@@ -95,8 +97,8 @@ impl Trtexec {
                 found.ok_or(TensorRtError::NoBuilder)?
             }
         };
-        let version = version(&program)?;
-        Ok(Trtexec { program, version })
+        let (product, version) = ask(&program)?;
+        Ok(Trtexec { program, product, version })
     }
 
     /// Builds `engine`, which appears complete or not at all.
@@ -111,7 +113,7 @@ impl Trtexec {
             unwritable(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))
         })?;
         let temporary = engine.with_file_name(format!(".{}.tmp", name.to_string_lossy()));
-        let built = self.run(&arguments(self.version, order, &temporary), listener);
+        let built = self.run(&arguments(self.dialect(), order, &temporary), listener);
         let placed = built
             .and_then(|()| EngineCard::remove(engine))
             .and_then(|()| place(&temporary, engine).map_err(unwritable));
@@ -119,6 +121,14 @@ impl Trtexec {
             let _ = fs::remove_file(&temporary);
         }
         placed
+    }
+
+    /// The version whose arguments it takes.
+    fn dialect(&self) -> Version {
+        match self.product {
+            Product::Standard => self.version,
+            Product::Rtx => Version(11, 0, 0),
+        }
     }
 
     fn run(&self, arguments: &[String], listener: &mut Listener<'_>) -> Result<(), TensorRtError> {
@@ -209,17 +219,28 @@ fn place(temporary: &Path, engine: &Path) -> io::Result<()> {
     fs::rename(temporary, engine)
 }
 
-/// Asks the program; its first line says `[TensorRT v100300]`.
-fn version(program: &Path) -> Result<Version, TensorRtError> {
+/// Asks the program; its first line says `[TensorRT v100300]` or `[TensorRT-RTX v10701]`.
+fn ask(program: &Path) -> Result<(Product, Version), TensorRtError> {
     let failed = |source| TensorRtError::NotStarted { program: program.to_owned(), source };
     let output =
         Command::new(program).arg("--help").stdin(Stdio::null()).output().map_err(failed)?;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    let number = text.split_once("[TensorRT v").and_then(|(_, rest)| {
+    let after = |mark: &str| {
+        let (_, rest) = text.split_once(mark)?;
         let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
-        rest[..end].parse().ok()
-    });
-    let unknown = || TensorRtError::NoVersion { program: program.to_owned() };
-    Ok(Version::of(Product::Standard, number.ok_or_else(unknown)?))
+        rest[..end].parse::<u32>().ok()
+    };
+    for (product, mark) in [(Product::Standard, "[TensorRT v"), (Product::Rtx, "[TensorRT-RTX v")] {
+        if let Some(number) = after(mark) {
+            return Ok((product, Version::of(product, number)));
+        }
+    }
+    let program = program.to_owned();
+    // `hearth-trtexec` without its libraries says what to install.
+    if output.status.code() == Some(8) {
+        let said = text.lines().take(3).map(str::to_owned).collect();
+        return Err(TensorRtError::NoLibraries { program, said });
+    }
+    Err(TensorRtError::NoVersion { program })
 }

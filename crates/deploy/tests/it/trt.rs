@@ -188,7 +188,10 @@ fn a_program_is_found_asked_and_run() {
     let by_variable = Trtexec::find_in(Some(path.as_os_str()), OsStr::new("")).unwrap();
     let by_path = Trtexec::find_in(None, folder.path().as_os_str()).unwrap();
     assert_eq!(by_variable, by_path);
-    assert_eq!(by_path, Trtexec { program: path, version: Version(10, 3, 0) });
+    assert_eq!(
+        by_path,
+        Trtexec { program: path, product: Product::Standard, version: Version(10, 3, 0) }
+    );
 
     let engine = folder.path().join("x.engine");
     let (built, lines) = build(&by_path, &engine);
