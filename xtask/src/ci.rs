@@ -34,8 +34,9 @@ pub fn run(tested: bool) -> Result<()> {
     // The two libraries of TensorRT exclude each other; this crate has no Burn below it either.
     let of_tensorrt = ["--release", "-p", "hearth-tensorrt", "--features"];
     let clippy = ["tensorrt", "--all-targets", "--", "-D", "warnings"];
-    process::run("cargo", &[&["clippy"][..], &of_tensorrt, &clippy].concat())?;
-    process::run("cargo", &[&["test"][..], &of_tensorrt, &["tensorrt-rtx"]].concat())?;
+    let apart = [("CARGO_TARGET_DIR", "target/tensorrt")];
+    process::run_with(&apart, "cargo", &[&["clippy"][..], &of_tensorrt, &clippy].concat())?;
+    process::run_with(&apart, "cargo", &[&["test"][..], &of_tensorrt, &["tensorrt-rtx"]].concat())?;
     step("fuzz", || fuzz::run(&fuzz::Session::new(None, FUZZ_TIME), None))
 }
 
