@@ -107,7 +107,7 @@ fn shape(input: &ValueInfoProto) -> Result<(Option<i64>, Vec<i64>), TensorRtErro
     let sides = input.sides().ok_or_else(|| wrong("has no shape"))?;
     let sides = sides.into_iter().map(|side| match side {
         Some(DimensionValue::Fixed(size)) if size >= 1 => Ok(Some(size)),
-        Some(DimensionValue::Fixed(size)) if size == 0 => Err(wrong("has a side of 0")),
+        Some(DimensionValue::Fixed(0)) => Err(wrong("has a side of 0")),
         _ => Ok(None),
     });
     let sides = sides.collect::<Result<Vec<_>, _>>()?;
