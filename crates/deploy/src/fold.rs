@@ -82,10 +82,9 @@ fn origins(recording: &Recording) -> HashMap<TensorId, Origin> {
             }
             let from = step.first.inputs().map(|input| origins.get(&input.id));
             let Some(from) = from.collect::<Option<Vec<&Origin>>>() else { continue };
-            let mut parameters = from.iter().flat_map(|from| from.parameters.iter().copied());
+            let parameters = from.iter().flat_map(|from| from.parameters.iter().copied());
             let mut seen = HashSet::new();
-            let parameters: Vec<TensorId> =
-                parameters.by_ref().filter(|id| seen.insert(*id)).collect();
+            let parameters = parameters.filter(|id| seen.insert(*id)).collect();
             let made_of = from.iter().map(|from| from.elements).sum();
             let is_fixed = recording.extents[&out.id].iter().all(|side| side.fixed().is_some());
             if is_fixed && Replay::can_run(&step.first) {

@@ -1,6 +1,5 @@
 //! Tests of `hearth-deploy`: files on disk, and operations as ONNX Runtime computes them.
 #![recursion_limit = "256"]
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test fails by panicking")]
 
 #[cfg(test)]
 mod it {

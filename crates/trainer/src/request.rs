@@ -154,14 +154,14 @@ mod tests {
             ("doktor", "error: `doktor`: no such network or action; hint: did you mean `doctor`?"),
             ("mae train", "error: `mae`: not in this release; hint: this release has `clip`"),
             (
-                "clip export",
-                "error: `clip export`: not in this release; hint: it has `train`, `evaluate`, \
-                 `inference`, `default_specs`, `check`, `benchmark`",
+                "clip gen_trt_engine",
+                "error: `clip gen_trt_engine`: not in this release; hint: it has `train`, `evaluate`, \
+                 `inference`, `export`, `default_specs`, `check`, `benchmark`",
             ),
             (
                 "clip segment",
                 "error: `segment`: `clip` has no such action; hint: there are `train`, `evaluate`, \
-                 `inference`, `default_specs`, `check`, `benchmark`",
+                 `inference`, `export`, `default_specs`, `check`, `benchmark`",
             ),
             (
                 "clip train train.num_epochs",

@@ -91,7 +91,7 @@ impl Network for TowerGraph {
         if self.has_text() {
             // The mask has no effect, but a graph without it would not be that of TAO.
             let mask: Tensor<2, Int> = inputs.ints(names::ATTENTION_MASK);
-            let ids = inputs.ints(names::INPUT_IDS) + mask * 0;
+            let ids = inputs.ints(names::INPUT_IDS) + mask.mul_scalar(0);
             outputs.name(names::TEXT_EMBEDDING, model.embed_texts(ids, false));
         }
         let bias = match &model.logit_bias {

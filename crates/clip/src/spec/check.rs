@@ -11,6 +11,7 @@ use super::{
     Action, ClipSpec, DistributedStrategy, EnginePrecision, LossType, SiglipExchange, TrainSource,
     partial, zero_shot,
 };
+use crate::export::OPSETS;
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -334,7 +335,11 @@ fn export(checks: &mut Checks<'_>, spec: &ClipSpec) {
     if export.batch_size == 0 {
         checks.error("export.batch_size", 0, "a number of samples, or -1 for any");
     }
-    if export.opset_version < 17 {
+    let newest = *OPSETS.end();
+    if export.opset_version > newest {
+        checks.error("export.opset_version", export.opset_version, format!("at most {newest}"));
+    }
+    if export.opset_version < *OPSETS.start() {
         let message = format!("{} is written as 17, the first with norms", export.opset_version);
         checks.warn("export.opset_version", message);
     }

@@ -25,7 +25,7 @@ block! {
         encoder_type: EncoderType = EncoderType::Combined,
         /// Version of the ONNX operator set.
         /// 17 to 22; an older one is written as 17.
-        opset_version: i64 = 17 => min(11), max(22),
+        opset_version: i64 = 17 => min(11),
         /// The number of samples that the graph takes, or -1 for any.
         batch_size: i64 = -1 => min(-1),
         /// Height of the input picture in pixels: that of the model. Not written, it follows the model.
@@ -37,7 +37,7 @@ block! {
         /// Exports on the CPU.
         on_cpu: bool => inert("an export never needs a GPU"),
         /// Channels of the input picture.
-        input_channel: usize = 3 => only_default("the towers take pictures of three channels", "set it to 3"),
+        input_channel: usize = 3 => min(1), only_default("the towers take pictures of three channels", "set it to 3"),
         /// Prints the graph.
         verbose: bool,
         /// Folder of this action's results.

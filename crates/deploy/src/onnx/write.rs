@@ -17,13 +17,17 @@ use crate::error::DeployError;
 /// Bytes of values that stay in the model's own file; readers stop at 2 GiB.
 pub const EMBEDDED_AT_MOST: u64 = 1_900_000_000;
 
+/// Bytes of a tensor that stays in the model's own file in any case: readers want to see the numbers that
+/// shapes are made of at once.
+const SMALL: usize = 1024;
+
 /// Fields of the messages that are written piece by piece.
 const GRAPH: u32 = 7;
 const INITIALIZER: u32 = 5;
 const RAW_DATA: u32 = 9;
 
 /// Writes `model` to `path`. If its values are more than [`EMBEDDED_AT_MOST`], they go to
-/// [`external_file`], all of them, and that file is there before the model is.
+/// [`external_file`], all but the smallest, and that file is there before the model is.
 pub fn write(model: &ModelProto, path: &Path) -> Result<(), DeployError> {
     write_embedding(model, path, EMBEDDED_AT_MOST)
 }
@@ -49,11 +53,14 @@ pub fn external_file(path: &Path) -> PathBuf {
     path.with_file_name(format!("{stem}_weights.bin"))
 }
 
-/// The tensors without values, which lie one after the other in the file `location`.
+/// The tensors; values that are not small lie one after the other in the file `location`.
 fn moved<'a>(tensors: impl Iterator<Item = &'a TensorProto>, location: &str) -> Vec<TensorProto> {
     let mut offset = 0;
     let moved = tensors.map(|tensor| {
         let length = raw(tensor).len();
+        if length < SMALL {
+            return tensor.clone();
+        }
         let external_data = vec![
             StringStringEntryProto::new("location", location),
             StringStringEntryProto::new("offset", offset.to_string()),
@@ -68,7 +75,7 @@ fn moved<'a>(tensors: impl Iterator<Item = &'a TensorProto>, location: &str) -> 
 
 fn write_values<'a>(path: &Path, tensors: impl Iterator<Item = &'a TensorProto>) -> io::Result<()> {
     let mut file = AtomicFile::create(path)?;
-    for tensor in tensors {
+    for tensor in tensors.filter(|tensor| raw(tensor).len() >= SMALL) {
         file.file().write_all(raw(tensor))?;
     }
     file.commit()

@@ -11,7 +11,7 @@ use hearth_deploy::{
 };
 use prost::Message;
 
-/// y = LayerNormalization(x W), two rows wide.
+/// y = LayerNormalization(x W): two numbers in, three hundred out.
 fn model() -> ModelProto {
     let sides =
         |width| [DimensionValue::Named("batch_size".to_owned()), DimensionValue::Fixed(width)];
@@ -24,12 +24,12 @@ fn model() -> ModelProto {
                 .with(AttributeProto::float("epsilon", 1e-5)),
         ],
         initializer: vec![
-            TensorProto::floats("w", &[2, 3], &[0.5, -1.0, 2.0, 0.25, 4.0, -8.0]),
-            TensorProto::floats("scale", &[3], &[1.0, 1.0, 1.0]),
+            TensorProto::floats("w", &[2, 300], &[0.5; 600]),
+            TensorProto::floats("scale", &[300], &[1.0; 300]),
             TensorProto::ints("unused", &[2], &[-1, i64::MAX]),
         ],
         input: vec![ValueInfoProto::tensor("x", DataType::Float, sides(2))],
-        output: vec![ValueInfoProto::tensor("y", DataType::Float, sides(3))],
+        output: vec![ValueInfoProto::tensor("y", DataType::Float, sides(300))],
         value_info: Vec::new(),
     };
     ModelProto {
@@ -55,10 +55,10 @@ fn a_model_is_read_as_it_was_written() {
     let read = onnx::read(&path).unwrap();
     assert_eq!((read.opset(), read.metadata("model.type")), (17, Some("ViT-B-32")));
     let graph = read.graph.unwrap();
-    assert_eq!(graph.initializer[1].to_floats(), Some(vec![1.0; 3]));
+    assert_eq!(graph.initializer[1].to_floats(), Some(vec![1.0; 300]));
     assert_eq!(graph.initializer[2].to_ints(), Some(vec![-1, i64::MAX]));
     assert_eq!(graph.node[1].attribute("axis").unwrap().i, Some(-1));
-    assert_eq!(graph.output[0].sides().unwrap()[1], Some(DimensionValue::Fixed(3)));
+    assert_eq!(graph.output[0].sides().unwrap()[1], Some(DimensionValue::Fixed(300)));
 }
 
 #[test]
@@ -67,10 +67,12 @@ fn values_beyond_the_limit_lie_beside_the_model() {
     let path = folder.path().join("m.onnx");
     onnx::write_embedding(&model(), &path, 10).unwrap();
     assert_eq!(files(folder.path()), ["m.onnx", "m_weights.bin"]);
-    assert_eq!(fs::metadata(folder.path().join("m_weights.bin")).unwrap().len(), 52);
+    assert_eq!(fs::metadata(folder.path().join("m_weights.bin")).unwrap().len(), 3600);
     assert_eq!(onnx::read(&path).unwrap(), model());
     let structure = onnx::read_structure(&path).unwrap().graph.unwrap();
-    assert!(structure.initializer.iter().all(|tensor| tensor.is_external()));
+    let beside: Vec<bool> =
+        structure.initializer.iter().map(|tensor| tensor.is_external()).collect();
+    assert_eq!(beside, [true, true, false], "what is small stays in the model");
 }
 
 #[test]
@@ -99,13 +101,13 @@ fn external_data_that_is_not_as_the_model_says_is_refused() {
     assert_eq!(found, format!("tensor `w` has its values in {weights}, which is not there"));
     let found =
         change(|folder, _| fs::write(folder.join("inside/m_weights.bin"), [0; 30]).unwrap());
-    assert!(found.ends_with("which has 30 bytes, 12 from 24 on are needed"), "{found}");
+    assert!(found.ends_with("which has 30 bytes, 2400 from 0 on are needed"), "{found}");
     let found = change(|_, model| *entry(model, 1, "offset") = u64::MAX.to_string());
-    assert!(found.contains("which has 52 bytes"), "{found}");
+    assert!(found.contains("which has 3600 bytes"), "{found}");
     let found = change(|_, model| *entry(model, 1, "length") = "-1".to_owned());
     assert!(found.ends_with("whose length `-1` is not a number"), "{found}");
     let found = change(|_, model| *entry(model, 1, "length") = "13".to_owned());
-    assert!(found.ends_with("13 bytes there, which is not what the shape [3] needs"), "{found}");
+    assert!(found.ends_with("13 bytes there, which is not what the shape [300] needs"), "{found}");
     let found =
         change(|_, model| model.graph.as_mut().unwrap().initializer[0].dims = vec![i64::MAX; 4]);
     assert!(found.contains("is not what the shape"), "{found}");

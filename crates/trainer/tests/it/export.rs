@@ -29,15 +29,14 @@ fn export(folder: &Path, more: &[&str]) -> Output {
     run(folder, &[&["clip", "export", "-e", "spec.yaml", CHECKPOINT], more].concat())
 }
 
-/// Whether there is ONNX Runtime, or why the test has nothing to run.
-fn has_runtime() -> bool {
-    let found = std::env::var_os("ORT_DYLIB_PATH").is_some();
-    if !found {
-        let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("ort"));
-        assert!(!required, "HEARTH_REQUIRE asks for ort: ORT_DYLIB_PATH is not set");
-        println!("skipped: ORT_DYLIB_PATH is not set");
+/// Why there is no ONNX Runtime to run graphs with, if there is none.
+fn no_runtime() -> Option<&'static str> {
+    if std::env::var_os("ORT_DYLIB_PATH").is_some() {
+        return None;
     }
-    found
+    let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("ort"));
+    assert!(!required, "HEARTH_REQUIRE asks for ort: ORT_DYLIB_PATH is not set");
+    Some("ORT_DYLIB_PATH is not set")
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -57,7 +56,8 @@ fn metrics(folder: &Path) -> Vec<(String, f64)> {
 
 #[test]
 fn a_graph_is_verified_evaluated_and_embeds_as_the_model() {
-    if !has_runtime() {
+    if let Some(reason) = no_runtime() {
+        println!("skipped: {reason}");
         return;
     }
     let folder = trained();
@@ -138,6 +138,12 @@ fn what_cannot_be_exported_is_said() {
     refused(&["export.input_height=96"], 2, "needed 64, the side of the model's pictures");
     fs::write(folder.join("there.onnx"), "").unwrap();
     refused(&["export.onnx_file=there.onnx"], 1, "there.onnx: this file exists already");
+    let flexible = ["model.type=hearth-tiny-naflex", "results_dir=flexible"];
+    let train = [&["-e", "spec.yaml", "train.num_epochs=1"], &flexible[..]].concat();
+    done(run(folder, &train));
+    let checkpoint = "export.checkpoint=flexible/train/clip_latest.safetensors";
+    let expected = "cannot be exported: it takes pictures of any aspect ratio";
+    refused(&[&flexible[..], &[checkpoint]].concat(), 2, expected);
 }
 
 #[test]
