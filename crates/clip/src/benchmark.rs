@@ -214,7 +214,8 @@ fn generate(document: &Document, spec: &mut ClipSpec) -> Result<Option<Generated
     if spec.names_training_data() {
         return Ok(None);
     }
-    let global_batch = spec.dataset.train.batch_size.saturating_mul(spec.train.num_devices());
+    let global_batch =
+        spec.dataset.train.batch_size.saturating_mul(spec.train.common.num_devices());
     if global_batch > MOST_GENERATED {
         let mut checks = document.check();
         checks

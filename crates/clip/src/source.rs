@@ -48,7 +48,7 @@ pub(crate) fn training_data(
     if train.kind == TrainSource::Wds {
         compare_counts(document, spec, &shards, run);
     }
-    let devices = spec.train.num_devices();
+    let devices = spec.train.common.num_devices();
     let global_batch = train.batch_size * devices;
     if pairs.len() < global_batch {
         let mut checks = document.check();

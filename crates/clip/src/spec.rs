@@ -33,8 +33,8 @@ pub use regularization::{
 };
 pub use run::{EvaluateSpec, GroundTruth, InferenceSpec};
 pub use train::{
-    DistributedStrategy, LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision,
-    Scheduler, SiglipExchange, SiglipMask, TrainSpec,
+    LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision, Scheduler,
+    SiglipExchange, SiglipMask, TrainSpec,
 };
 pub use zero_shot::ZeroShotSpec;
 

@@ -6,6 +6,7 @@ mod it {
     mod files;
     mod half;
     mod lowering;
+    mod runtime;
     mod trt;
     mod twin;
 }

@@ -1,6 +1,6 @@
 //! Blocks that TAO's networks share.
 
-use crate::{block, options};
+use crate::{Checks, block, options};
 
 block! {
     /// Weights & Biases. Nothing is uploaded: TensorBoard events and `status.json` hold the same numbers.
@@ -109,6 +109,50 @@ block! {
         results_dir: Option<String> => known_as(&["output_dir"]),
         /// Checkpoints kept by a metric.
         checkpointer: CheckpointerSpec,
+    }
+}
+
+options! {
+    /// How several devices share the work.
+    pub enum DistributedStrategy {
+        /// Each holds the whole model.
+        Ddp = "ddp",
+        /// Each holds a part of it.
+        Fsdp = "fsdp",
+    }
+}
+
+impl TrainCommon {
+    /// Devices of all nodes together: the parts of a global batch.
+    pub fn num_devices(&self) -> usize {
+        device_ids(self.num_gpus, &self.gpu_ids).len() * self.num_nodes
+    }
+
+    /// Checkpoints that are counted in epochs come before the last one ends.
+    pub fn check_checkpoint_interval(&self, checks: &mut Checks<'_>) {
+        let counts_epochs = self.checkpoint_interval_unit == IntervalUnit::Epoch;
+        if counts_epochs && self.checkpoint_interval > self.num_epochs {
+            let needed = format!("at most `train.num_epochs`, which is {}", self.num_epochs);
+            checks
+                .error("train.checkpoint_interval", self.checkpoint_interval, needed)
+                .hint("lower it, or count with `train.checkpoint_interval_unit: step`");
+        }
+    }
+}
+
+/// `num_gpus` and `gpu_ids` of `block` should agree, and no GPU come twice.
+pub fn check_devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
+    let key = format!("{block}.gpu_ids");
+    let ids = device_ids(num_gpus, gpu_ids);
+    if num_gpus != gpu_ids.len() {
+        let length = gpu_ids.len();
+        let message = format!(
+            "length {length}, but `{block}.num_gpus` is {num_gpus}: the devices {ids:?} are used"
+        );
+        checks.warn(&key, message);
+    }
+    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
+        checks.error(&key, format!("GPU {} twice", twice.1), "each once");
     }
 }
 

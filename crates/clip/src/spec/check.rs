@@ -2,14 +2,11 @@
 
 use hearth_spec::{
     Checks, Diagnostic, Diagnostics, Document,
-    common::{IntervalUnit, device_ids},
+    common::{DistributedStrategy, check_devices},
 };
 use hearth_weights::hub::HubName;
 
-use super::{
-    Action, ClipSpec, DistributedStrategy, LossType, SiglipExchange, TrainSource, graphs, partial,
-    zero_shot,
-};
+use super::{Action, ClipSpec, LossType, SiglipExchange, TrainSource, graphs, partial, zero_shot};
 
 /// Names of the text heads of C-RADIO that TAO takes, its own aliases included.
 const ADAPTORS: &[&str] = &["siglip", "clip", "siglip2", "siglip2-g", "dfn_clip", "dfn"];
@@ -130,9 +127,9 @@ fn adaptor(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
 
 fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let common = &spec.train.common;
-    devices(checks, "train", common.num_gpus, &common.gpu_ids);
+    check_devices(checks, "train", common.num_gpus, &common.gpu_ids);
     intervals(checks, spec);
-    several_devices(checks, spec, spec.train.num_devices());
+    several_devices(checks, spec, spec.train.common.num_devices());
     augmentation(checks, spec);
     partial::check(checks, spec);
     let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.train.batch_size);
@@ -210,12 +207,7 @@ fn intervals(checks: &mut Checks<'_>, spec: &ClipSpec) {
     let common = &spec.train.common;
     let epochs = common.num_epochs;
     let needed = format!("at most `train.num_epochs`, which is {epochs}");
-    let counts_epochs = common.checkpoint_interval_unit == IntervalUnit::Epoch;
-    if counts_epochs && common.checkpoint_interval > epochs {
-        checks
-            .error("train.checkpoint_interval", common.checkpoint_interval, &needed)
-            .hint("lower it, or count with `train.checkpoint_interval_unit: step`");
-    }
+    common.check_checkpoint_interval(checks);
     match spec.train.val_check_interval {
         None if common.validation_interval > epochs => {
             checks.error("train.validation_interval", common.validation_interval, &needed);
@@ -298,7 +290,7 @@ fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
         checks.warn("evaluate.datasets", "not read: evaluation takes `dataset.val.datasets`");
     }
     zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
-    devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
+    check_devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
     model_file(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
     if spec.weights(Action::Evaluate).is_none() {
         checks
@@ -317,7 +309,7 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
             )
             .hint("add `'inference.datasets=[{image_dir: IMAGES}]'`, or the same in the file");
     }
-    devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
+    check_devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
     model_file(checks, "inference.checkpoint", inference.checkpoint.as_deref());
     if spec.weights(Action::Inference).is_none() {
         let needed = "a checkpoint to embed with";
@@ -325,24 +317,6 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
             "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
             spec.model.kind
         ));
-    }
-}
-
-/// `num_gpus` and `gpu_ids` should agree, and no GPU come twice.
-fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
-    let key = format!("{block}.gpu_ids");
-    let ids = device_ids(num_gpus, gpu_ids);
-    if num_gpus != gpu_ids.len() {
-        let length = gpu_ids.len();
-        checks.warn(
-            &key,
-            format!(
-                "length {length}, but `{block}.num_gpus` is {num_gpus}: the devices {ids:?} are used"
-            ),
-        );
-    }
-    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
-        checks.error(&key, format!("GPU {} twice", twice.1), "each once");
     }
 }
 

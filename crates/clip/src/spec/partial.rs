@@ -18,7 +18,7 @@ pub(super) fn check(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
     adapters(checks, spec);
     regularization(checks, spec);
-    let pairs = spec.dataset.train.batch_size * spec.train.num_devices();
+    let pairs = spec.dataset.train.batch_size * spec.train.common.num_devices();
     if spec.train.triplet_loss_weight > 0.0 && pairs < 2 {
         let found = format!("{} with a batch of one pair", spec.train.triplet_loss_weight);
         checks.error("train.triplet_loss_weight", found, "two pairs that can be compared");

@@ -2,7 +2,7 @@
 
 use hearth_spec::{
     block,
-    common::{TrainCommon, device_ids},
+    common::{DistributedStrategy, TrainCommon},
     options,
 };
 
@@ -119,16 +119,6 @@ options! {
     }
 }
 
-options! {
-    /// How several devices share the work.
-    pub enum DistributedStrategy {
-        /// Each holds the whole model.
-        Ddp = "ddp",
-        /// Each holds a part of it.
-        Fsdp = "fsdp",
-    }
-}
-
 block! {
     /// Action `train`.
     pub struct TrainSpec {
@@ -177,11 +167,6 @@ block! {
 }
 
 impl TrainSpec {
-    /// Devices of all nodes together: the parts of a global batch.
-    pub fn num_devices(&self) -> usize {
-        device_ids(self.common.num_gpus, &self.common.gpu_ids).len() * self.common.num_nodes
-    }
-
     /// The largest gradient norm; `None` where gradients are left as they are.
     pub fn max_grad_norm(&self) -> Option<f64> {
         self.grad_clip_norm.filter(|&norm| norm > 0.0)

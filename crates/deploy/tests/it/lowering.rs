@@ -7,10 +7,10 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData, module::conv2d, ops::ConvOptions},
 };
-use hearth_deploy::{
-    Inputs, Named, Network, OnnxRuntime, Options, Outputs, Port, Side, export, onnx, parity,
-};
+use hearth_deploy::{Inputs, Named, Network, Options, Outputs, Port, Side, export, onnx, parity};
 use hearth_kernels::{Activation, View};
+
+use super::runtime::runtime;
 
 /// Parameters of all kinds.
 #[derive(Module, Debug)]
@@ -55,18 +55,6 @@ fn held() -> Held {
         row: Param::from_tensor(param(1, [1, 1, 1, 6]).reshape([6])),
         matrix: Param::from_tensor(param(2, [1, 1, 6, 5]).reshape([6, 5])),
         kernels: Param::from_tensor(param(3, [6, 1, 3, 3])),
-    }
-}
-
-fn runtime() -> Option<OnnxRuntime> {
-    match OnnxRuntime::find() {
-        Ok(runtime) => Some(runtime),
-        Err(error) => {
-            let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("ort"));
-            assert!(!required, "HEARTH_REQUIRE asks for ort: {error}");
-            println!("skipped: {error}");
-            None
-        }
     }
 }
 

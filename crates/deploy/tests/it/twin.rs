@@ -6,14 +6,16 @@ use std::collections::HashSet;
 
 use burn::tensor::TensorData;
 use hearth_deploy::{
-    OnnxRuntime,
     half::to_half,
     onnx::{DataType, GraphProto, ModelProto, TensorProto},
     trt::TensorRtError,
     twin::{self, Run, Twin},
 };
 
-use super::half::{block, floats, model, node};
+use super::{
+    half::{block, floats, model, node},
+    runtime::runtime,
+};
 
 fn twin_of(model: &ModelProto) -> Twin {
     Twin::new(model, &to_half(model, &[]).unwrap())
@@ -156,19 +158,6 @@ fn runnable(large: bool) -> ModelProto {
         graph.initializer[0] = TensorProto::floats("wq", &[4, 4], &rows);
     }
     model
-}
-
-/// ONNX Runtime, or nothing where it is not installed and need not be.
-fn runtime() -> Option<OnnxRuntime> {
-    match OnnxRuntime::find() {
-        Ok(runtime) => Some(runtime),
-        Err(error) => {
-            let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("ort"));
-            assert!(!required, "HEARTH_REQUIRE asks for ort: {error}");
-            println!("skipped: {error}");
-            None
-        }
-    }
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! What must hold between the keys of a MAE spec before an action begins.
 
-use hearth_spec::{
-    Checks, Diagnostic, Diagnostics, Document,
-    common::{IntervalUnit, device_ids},
-};
+use hearth_spec::{Checks, Diagnostic, Diagnostics, Document, common::check_devices};
 
 use super::{Action, MaeSpec, Stage};
 use crate::{
@@ -107,7 +104,7 @@ fn train(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action) {
     augmentation(checks, spec);
     intervals(checks, spec);
     let common = &spec.train.common;
-    devices(checks, "train", common.num_gpus, &common.gpu_ids);
+    check_devices(checks, "train", common.num_gpus, &common.gpu_ids);
     let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.batch_size);
     if parts > batch_size {
         let needed = format!("at most `dataset.batch_size`, which is {batch_size}");
@@ -163,13 +160,7 @@ fn augmentation(checks: &mut Checks<'_>, spec: &MaeSpec) {
 fn intervals(checks: &mut Checks<'_>, spec: &MaeSpec) {
     let common = &spec.train.common;
     let needed = format!("at most `train.num_epochs`, which is {}", common.num_epochs);
-    if common.checkpoint_interval_unit == IntervalUnit::Epoch
-        && common.checkpoint_interval > common.num_epochs
-    {
-        checks
-            .error("train.checkpoint_interval", common.checkpoint_interval, &needed)
-            .hint("lower it, or count with `train.checkpoint_interval_unit: step`");
-    }
+    common.check_checkpoint_interval(checks);
     if common.validation_interval > common.num_epochs {
         checks.error("train.validation_interval", common.validation_interval, &needed);
     }
@@ -178,21 +169,5 @@ fn intervals(checks: &mut Checks<'_>, spec: &MaeSpec) {
 fn data(checks: &mut Checks<'_>, key: &str, folder: &str) {
     if folder.is_empty() {
         checks.refuse(key, "no pictures named").hint(format!("add `{key}=FOLDER` to the command"));
-    }
-}
-
-/// `num_gpus` and `gpu_ids` should agree, and no GPU come twice.
-fn devices(checks: &mut Checks<'_>, block: &str, num_gpus: usize, gpu_ids: &[usize]) {
-    let key = format!("{block}.gpu_ids");
-    let ids = device_ids(num_gpus, gpu_ids);
-    if num_gpus != gpu_ids.len() {
-        let message = format!(
-            "length {}, but `{block}.num_gpus` is {num_gpus}: the devices {ids:?} are used",
-            gpu_ids.len()
-        );
-        checks.warn(&key, message);
-    }
-    if let Some(twice) = ids.iter().enumerate().find(|(at, id)| ids[..*at].contains(id)) {
-        checks.error(&key, format!("GPU {} twice", twice.1), "each once");
     }
 }

@@ -2,7 +2,7 @@
 
 use hearth_spec::{
     block,
-    common::{TrainCommon, device_ids},
+    common::{DistributedStrategy, TrainCommon},
     options,
 };
 
@@ -25,16 +25,6 @@ options! {
         Bf16 = "bf16" | "bf16-mixed" | "bfloat16",
         /// 32 bits throughout.
         Fp32 = "fp32" | "32" | "32-true" | "float32",
-    }
-}
-
-options! {
-    /// How several devices share the work.
-    pub enum DistributedStrategy {
-        /// Each holds the whole model.
-        Ddp = "ddp",
-        /// Each holds a part of it.
-        Fsdp = "fsdp",
     }
 }
 
@@ -117,12 +107,5 @@ block! {
         freeze: Option<Vec<String>> = Some(Vec::new()),
         /// Share of the cells that the encoder does not see, in pre-training.
         mask_ratio: f64 = 0.75 => min(0.0), below(1.0),
-    }
-}
-
-impl TrainSpec {
-    /// Devices of all nodes together: the parts of a global batch.
-    pub fn num_devices(&self) -> usize {
-        device_ids(self.common.num_gpus, &self.common.gpu_ids).len() * self.common.num_nodes
     }
 }
