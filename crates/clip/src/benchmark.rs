@@ -2,6 +2,8 @@
 
 mod arithmetic;
 mod generated;
+#[cfg_attr(not(test), expect(dead_code, reason = "the report has no place for it yet"))]
+mod onnx_runtime;
 
 use burn::module::Module;
 use hearth_data::random::Key;

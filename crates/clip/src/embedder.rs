@@ -1,7 +1,7 @@
 //! Whatever makes embeddings: the towers, or graphs that were exported from them.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,31 +9,28 @@ use burn::{
     module::{Module, Param},
     tensor::{Device, Int, Tensor, TensorData},
 };
-use hearth_deploy::{DeployError, EngineRunner, Named, OnnxRuntime, Port};
+use hearth_deploy::{DeployError, EngineRunner, Named, Port};
 use hearth_engine::{Replicas, Run};
 
 use crate::{
-    error::ClipError, export::names, model::Clip, pictures::Pictures, replicas, retrieval::Pairs,
-    setup::Setup, zero_shot::Calibration,
+    error::ClipError, export::names, exported::Runner, model::Clip, pictures::Pictures, replicas,
+    retrieval::Pairs, setup::Setup, zero_shot::Calibration,
 };
 
 /// A model to embed with.
 pub(crate) enum Embedder {
     /// The towers themselves.
     Towers(Box<Clip>, Device),
-    /// Graphs.
+    /// Graphs or engines.
     Graphs(Graphs),
 }
 
-/// Graphs of one model, as a runtime has loaded them.
+/// Graphs or engines of one model, as a runtime has loaded them.
 pub(crate) struct Graphs {
     runners: Vec<Mutex<Runner>>,
-    paths: Vec<PathBuf>,
     image_size: usize,
     context_length: usize,
 }
-
-type Runner = Box<dyn EngineRunner + Send>;
 
 impl Embedder {
     /// The towers.
@@ -41,26 +38,23 @@ impl Embedder {
         Embedder::Towers(Box::new(model.valid()), device.clone())
     }
 
-    /// The graphs of `setup`, in ONNX Runtime.
-    pub(crate) fn graphs(setup: &Setup) -> Result<Embedder, ClipError> {
-        let runtime = OnnxRuntime::find()?;
-        let mut runners: Vec<Mutex<Runner>> = Vec::new();
-        for path in &setup.graphs {
-            runners.push(Mutex::new(Box::new(runtime.open(path)?)));
-        }
-        Ok(Embedder::Graphs(Graphs {
-            runners,
-            paths: setup.graphs.clone(),
+    /// What runs the exported files of `setup`.
+    pub(crate) fn exported(setup: &Setup, runners: Vec<Runner>) -> Embedder {
+        Embedder::Graphs(Graphs {
+            runners: runners.into_iter().map(Mutex::new).collect(),
             image_size: setup.recipe.picture.size as usize,
             context_length: setup.recipe.text.context_length,
-        }))
+        })
     }
 
     /// Into how many parts a batch is cut: a runtime has threads of its own.
     pub(crate) fn replicas(&self, batch: usize, run: &Run) -> Result<Replicas, ClipError> {
         match self {
             Embedder::Towers(..) => replicas::of_machine(batch, &run.device),
-            Embedder::Graphs(_) => Ok(Replicas::one()),
+            Embedder::Graphs(graphs) => {
+                graphs.tell_of_parts(batch, run);
+                Ok(Replicas::one())
+            }
         }
     }
 
@@ -135,6 +129,18 @@ impl Embedder {
 type Sample<'a> = (&'a [f32], &'a [i32]);
 
 impl Graphs {
+    /// Says it where a graph or engine takes fewer samples than the spec puts together.
+    fn tell_of_parts(&self, batch: usize, run: &Run) {
+        for runner in self.runners.iter().map(lock) {
+            let (path, most) = (runner.path().display(), *runner.batches().end());
+            if batch > most {
+                run.notice(&format!(
+                    "{path}: takes {most} samples at a time, batches of {batch} are cut into parts"
+                ));
+            }
+        }
+    }
+
     /// The rows of outputs that one graph has.
     fn embed<const N: usize>(
         &self,
@@ -161,12 +167,13 @@ impl Graphs {
     /// The graph that has these outputs.
     fn runner(&self, names: &[&str]) -> Result<MutexGuard<'_, Runner>, ClipError> {
         for runner in &self.runners {
-            let runner = runner.lock().unwrap_or_else(PoisonError::into_inner);
+            let runner = lock(runner);
             if names.iter().all(|name| runner.outputs().iter().any(|output| output == name)) {
                 return Ok(runner);
             }
         }
-        let path = self.paths.first().cloned().unwrap_or_default();
+        let first = self.runners.first().map(lock);
+        let path = first.map_or_else(PathBuf::new, |runner| runner.path().to_owned());
         let tower = if names.contains(&names::TEXT_EMBEDDING) { "text" } else { "vision" };
         Err(ClipError::NoTower { path, tower })
     }
@@ -216,30 +223,14 @@ impl Graphs {
     }
 }
 
+fn lock(runner: &Mutex<Runner>) -> MutexGuard<'_, Runner> {
+    runner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The values of an output.
 fn output(found: &[Named], name: &str) -> Vec<f32> {
     let values = found.iter().find(|(found, _)| found == name).map(|(_, values)| values.clone());
     values.and_then(|values| values.convert::<f32>().try_into_vec().ok()).unwrap_or_default()
-}
-
-/// The files of the model that `path` names: itself with the one of the other tower, if it is there, or
-/// both towers of a name that does not exist.
-pub(crate) fn files(path: &Path) -> Result<Vec<PathBuf>, DeployError> {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let file = |stem: &str| path.with_file_name(format!("{stem}.onnx"));
-    let of_towers = |base: &str| ["_vision", "_text"].map(|tower| file(&format!("{base}{tower}")));
-    if path.exists() {
-        let base = stem.strip_suffix("_vision").or_else(|| stem.strip_suffix("_text"));
-        return Ok(match base {
-            Some(base) => of_towers(base).into_iter().filter(|path| path.exists()).collect(),
-            None => vec![path.to_owned()],
-        });
-    }
-    let found: Vec<PathBuf> = of_towers(&stem).into_iter().filter(|path| path.exists()).collect();
-    match found.is_empty() {
-        true => Err(DeployError::Missing { path: path.to_owned() }),
-        false => Ok(found),
-    }
 }
 
 fn values(rows: Tensor<2>) -> Vec<f32> {

@@ -59,13 +59,21 @@ pub enum ClipError {
     /// A graph cannot be made, read or run.
     #[error(transparent)]
     Deploy(#[from] DeployError),
-    /// A graph that does not say how its inputs are prepared.
-    #[error("{}: this graph cannot be used: {reason}", .path.display())]
+    /// A graph or engine that does not say how its inputs are prepared.
+    #[error("{}: this model cannot be used: {reason}", .path.display())]
     Graph {
         /// The file.
         path: PathBuf,
         /// What is missing or wrong.
         reason: String,
+    },
+    /// No engine where the spec says.
+    #[error("{}: no engine is there, looked for {}", .path.display(), listed(.tried))]
+    NoEngine {
+        /// As the spec has it.
+        path: PathBuf,
+        /// Every place.
+        tried: Vec<PathBuf>,
     },
     /// A model that has no graph.
     #[error("`{model_type}` cannot be exported: it {reason}")]
@@ -107,6 +115,10 @@ pub enum ClipError {
     },
 }
 
+fn listed(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
 impl ClipError {
     /// Suggestions in the user's words.
     pub fn hints(&self) -> Vec<String> {
@@ -116,8 +128,11 @@ impl ClipError {
             ClipError::Deploy(error) => error.hints(),
             ClipError::Graph { .. } => vec![
                 "`clip export` writes graphs that say how pictures and texts are prepared, with a folder \
-                 `X_tokenizer` that stays beside `X.onnx`; `hearth.model.tokenizer` names it elsewhere"
+                 `X_tokenizer` that stays beside `X.onnx` or `X.engine`; `hearth.model.tokenizer` names it elsewhere"
                     .to_owned(),
+            ],
+            ClipError::NoEngine { .. } => vec![
+                "`clip gen_trt_engine` builds engines of exported ONNX files".to_owned(),
             ],
             ClipError::NoTower { tower, .. } => vec![format!(
                 "put the `_{tower}` file of the same export beside it, or name a file with both towers"

@@ -1,4 +1,4 @@
-//! `clip evaluate`: retrieval metrics of a checkpoint on `dataset.val`, and zero-shot classification.
+//! `clip evaluate`: retrieval metrics of a model on `dataset.val`, and zero-shot classification.
 
 use std::ops::ControlFlow;
 
@@ -20,12 +20,12 @@ use crate::{
     zero_shot,
 };
 
-/// Evaluates a checkpoint.
+/// Evaluates a checkpoint, exported graphs or engines.
 pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Evaluate, run)?;
-    let checkpoint = spec.weights(Action::Evaluate);
-    let setup = Setup::new(document, &spec, checkpoint, run)?;
-    if let Some(path) = checkpoint {
+    let setup = Setup::of_action(document, &spec, Action::Evaluate, run)?;
+    let model = spec.model_path(Action::Evaluate);
+    if let Some(path) = model {
         run.status.loading(path);
     }
     let pairs = validation_data(&spec, &setup, run)?;

@@ -23,7 +23,6 @@ use crate::{
 };
 
 pub(crate) use files::{Files, Graph, TEXT, VISION};
-pub(crate) use side::tokenizer_folder;
 pub(crate) use towers::names;
 pub use towers::{TowerGraph, Towers};
 

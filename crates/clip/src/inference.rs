@@ -40,10 +40,10 @@ const ASSEMBLY_BATCH: usize = 1024;
 /// Embeds everything that the spec names.
 pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let spec = experiment::read(document, Action::Inference, run)?;
-    let checkpoint = spec.weights(Action::Inference);
-    let setup = Setup::new(document, &spec, checkpoint, run)?;
+    let setup = Setup::of_action(document, &spec, Action::Inference, run)?;
+    let model = spec.model_path(Action::Inference);
     let (embedder, reports) = setup.embedder(run)?;
-    checkpoint.iter().for_each(|path| run.status.loading(path));
+    model.iter().for_each(|path| run.status.loading(path));
     reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 

@@ -17,6 +17,7 @@ mod error;
 mod evaluate;
 mod experiment;
 pub mod export;
+mod exported;
 pub mod extra;
 mod gen_trt_engine;
 mod hub;

@@ -1,7 +1,10 @@
 //! How a model expects its inputs, kept with its weights: a wrong tokenizer or resize costs accuracy
 //! without a word, so both travel inside the checkpoint.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hearth_backbones::layers::Activation;
@@ -9,13 +12,13 @@ use hearth_data::{
     tokenizer::{TextRecipe, Tokenizer},
     transform::{PictureRecipe, ResizeMode},
 };
-use hearth_deploy::onnx;
 use hearth_engine::contrastive::Contrast;
 use hearth_weights::WeightsFile;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::ClipError,
+    exported::Account,
     model::ClipConfig,
     radio::RadioNumbers,
     registry::{self, Family},
@@ -26,6 +29,8 @@ use crate::{
 const RECIPE: &str = "hearth.recipe";
 const TOKENIZER: &str = "hearth.tokenizer";
 const TOKENIZER_DIGEST: &str = "hearth.tokenizer.sha256";
+/// Of these, the ones that a graph has.
+pub(crate) const OF_EXPORT: [&str; 2] = [RECIPE, TOKENIZER_DIGEST];
 const SPEC: &str = "hearth.spec";
 
 /// Everything that must be equal wherever a model is used.
@@ -159,24 +164,41 @@ pub(crate) fn onnx_metadata(recipe: &Recipe, tokenizer: &Tokenizer) -> Vec<(Stri
     ]
 }
 
-/// What a graph says about itself, with the tokenizer in `folder`.
-pub(crate) fn of_graph(path: &Path, folder: &Path) -> Result<(Recipe, Tokenizer), ClipError> {
-    let wrong = |reason: String| ClipError::Graph { path: path.to_owned(), reason };
-    let model = onnx::read_structure(path)?;
-    let recipe = model.metadata(RECIPE);
+/// What a file of an export says about itself, with its tokenizer from the first of `places` that has it.
+pub(crate) fn of_export(
+    account: &Account,
+    places: &[PathBuf],
+) -> Result<(Recipe, Tokenizer), ClipError> {
+    let wrong = |reason: String| ClipError::Graph { path: account.path.clone(), reason };
+    let recipe = account.metadata.get(RECIPE);
     let recipe = recipe.ok_or_else(|| wrong(format!("`{RECIPE}` is not in its metadata")))?;
     let recipe: Recipe = serde_json::from_str(recipe).map_err(|error| wrong(error.to_string()))?;
     recipe.text.check().map_err(wrong)?;
-    if !folder.exists() {
-        return Err(wrong(format!("its tokenizer is not at {}", folder.display())));
+    let there: Vec<&PathBuf> = places.iter().filter(|place| place.exists()).collect();
+    if there.is_empty() {
+        return Err(wrong(format!("its tokenizer is not at {}", listed(places))));
     }
-    let tokenizer = Tokenizer::load(folder, recipe.text.clone())?;
-    let needed = model.metadata(TOKENIZER_DIGEST);
-    if needed.is_some_and(|needed| needed != tokenizer.digest()) {
-        return Err(wrong(format!("{} is another model's tokenizer", folder.display())));
+    let needed = account.metadata.get(TOKENIZER_DIGEST);
+    for &place in &there {
+        let tokenizer = match Tokenizer::load(place, recipe.text.clone()) {
+            // What lies there by chance may be of any kind.
+            Err(_) if there.len() > 1 => continue,
+            loaded => loaded?,
+        };
+        if needed.is_none_or(|needed| needed == tokenizer.digest()) {
+            recipe.check(&tokenizer).map_err(wrong)?;
+            return Ok((recipe, tokenizer));
+        }
     }
-    recipe.check(&tokenizer).map_err(wrong)?;
-    Ok((recipe, tokenizer))
+    Err(wrong(match there.as_slice() {
+        [one] => format!("{} is another model's tokenizer", one.display()),
+        several => format!("{} are tokenizers of other models", listed(several)),
+    }))
+}
+
+fn listed(paths: &[impl AsRef<Path>]) -> String {
+    let shown = paths.iter().map(|path| path.as_ref().display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// What a checkpoint of Hearth says about itself; `None` for a file of another origin.

@@ -17,16 +17,16 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::{PictureRecipe, ResizeMode},
 };
-use hearth_deploy::onnx;
 use hearth_engine::{FileError, Run, contrastive::Contrast};
 use hearth_spec::Document;
 use hearth_weights::{KeyMap, LoadOptions, LoadReport, WeightsFile, load};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    embedder::{self, Embedder},
+    embedder::Embedder,
     error::ClipError,
-    export, hub,
+    exported::Exported,
+    hub,
     init::{self, Calibration},
     layouts,
     model::{Clip, ClipConfig},
@@ -35,7 +35,7 @@ use crate::{
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
     resize::position_tables,
-    spec::{ClipSpec, LossType},
+    spec::{Action, ClipSpec, LossType},
     task::LOGIT_SCALE_CEILING,
     vision::TowerConfig,
 };
@@ -48,13 +48,28 @@ pub(crate) struct Setup {
     pub(crate) tokenizer: Arc<Tokenizer>,
     /// Weights to start from; none where the model is drawn.
     pub(crate) weights: Option<WeightsFile>,
-    /// Exported graphs in the place of weights.
-    pub(crate) graphs: Vec<PathBuf>,
+    /// Exported files in the place of weights.
+    pub(crate) exported: Option<Exported>,
     /// The text tower's where they are in a file of their own (C-RADIO).
     text_weights: Option<WeightsFile>,
 }
 
 impl Setup {
+    /// What `action` computes with: the engines that its block names, else its weights.
+    pub(crate) fn of_action(
+        document: &Document,
+        spec: &ClipSpec,
+        action: Action,
+        run: &Run,
+    ) -> Result<Self, ClipError> {
+        match spec.engine(action) {
+            Some((path, gpu)) => {
+                Self::of_exported(document, spec, Exported::engines(path, gpu, run)?)
+            }
+            None => Self::new(document, spec, spec.weights(action), run),
+        }
+    }
+
     /// Reads the recipe from `weights` where they carry one, else from the spec, and checks that
     /// the two agree.
     pub(crate) fn new(
@@ -65,7 +80,7 @@ impl Setup {
     ) -> Result<Self, ClipError> {
         if let Some(path) = weights.filter(|path| path.extension().is_some_and(|end| end == "onnx"))
         {
-            return Self::of_graphs(document, spec, path);
+            return Self::of_exported(document, spec, Exported::graphs(path)?);
         }
         let weights = weights.map(|path| folded(open(path, run)?)).transpose()?;
         let carried = weights.as_ref().map(recipe::read).transpose()?.flatten();
@@ -96,31 +111,27 @@ impl Setup {
             }
         };
         let tokenizer = Arc::new(tokenizer);
-        let setup = Self { recipe, tokenizer, weights, text_weights, graphs: Vec::new() };
+        let setup = Self { recipe, tokenizer, weights, text_weights, exported: None };
         setup.check_vocabulary()?;
         Ok(setup)
     }
 
-    /// Reads the recipe from an exported graph, and the tokenizer from what lies beside it.
-    fn of_graphs(document: &Document, spec: &ClipSpec, path: &Path) -> Result<Self, ClipError> {
-        let graphs = embedder::files(path)?;
-        let beside = export::tokenizer_folder(&graphs[0]);
-        let folder = spec.hearth.model.tokenizer.as_ref().map_or(beside, PathBuf::from);
-        let (recipe, tokenizer) = recipe::of_graph(&graphs[0], &folder)?;
+    /// Reads the recipe from exported files, and the tokenizer from what lies beside them.
+    fn of_exported(
+        document: &Document,
+        spec: &ClipSpec,
+        exported: Exported,
+    ) -> Result<Self, ClipError> {
+        let (recipe, tokenizer) = exported.read(spec.hearth.model.tokenizer.as_deref())?;
         agreement::check(document, spec, &recipe, &tokenizer)?;
-        Ok(Self {
-            recipe,
-            tokenizer: Arc::new(tokenizer),
-            weights: None,
-            text_weights: None,
-            graphs,
-        })
+        let (tokenizer, exported) = (Arc::new(tokenizer), Some(exported));
+        Ok(Self { recipe, tokenizer, weights: None, text_weights: None, exported })
     }
 
-    /// What embeds: the graphs, or the model on `run`'s device.
+    /// What embeds: the exported files, or the model on `run`'s device.
     pub(crate) fn embedder(&self, run: &Run) -> Result<(Embedder, Vec<LoadReport>), ClipError> {
-        if !self.graphs.is_empty() {
-            return Ok((Embedder::graphs(self)?, Vec::new()));
+        if let Some(exported) = &self.exported {
+            return Ok((Embedder::exported(self, exported.open()?), Vec::new()));
         }
         let (model, reports) = self.model(&Key::new(0), &run.device)?;
         Ok((Embedder::towers(&model, &run.device), reports))
@@ -171,15 +182,13 @@ impl Setup {
         self.config().text.projection
     }
 
-    /// SHA-256 of the files of the weights or graphs.
+    /// SHA-256 of the files of the weights, or of what was exported.
     pub(crate) fn weights_digest(&self) -> Result<String, ClipError> {
         let mut hash = Sha256::new();
-        let values = self.graphs.iter().map(|path| onnx::external_file(path));
-        let values: Vec<PathBuf> = values.filter(|path| path.exists()).collect();
+        let exported = self.exported.as_ref().map(Exported::all_files).unwrap_or_default();
         let files = self.weights.iter().chain(&self.text_weights);
         let files = files.flat_map(WeightsFile::files);
-        let graphs = self.graphs.iter().chain(&values).map(PathBuf::as_path);
-        for path in files.chain(graphs) {
+        for path in files.chain(exported.iter().map(PathBuf::as_path)) {
             add_file(&mut hash, path).map_err(FileError::at("read this file", path))?;
         }
         Ok(hex(&hash.finalize()))

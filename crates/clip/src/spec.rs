@@ -198,6 +198,21 @@ impl ClipSpec {
         own.as_ref().or(self.train.pretrained_model_path.as_ref()).map(Path::new)
     }
 
+    /// The engine that an action runs instead of weights, and the number of its GPU.
+    pub fn engine(&self, action: Action) -> Option<(&Path, usize)> {
+        let (engine, gpus) = match action {
+            Action::Evaluate => (&self.evaluate.trt_engine, &self.evaluate.gpu_ids),
+            Action::Inference => (&self.inference.trt_engine, &self.inference.gpu_ids),
+            _ => return None,
+        };
+        Some((Path::new(engine.as_ref()?), gpus.first().copied().unwrap_or(0)))
+    }
+
+    /// The file or folder that an action computes with: its engine, or its weights.
+    pub fn model_path(&self, action: Action) -> Option<&Path> {
+        self.engine(action).map(|(path, _)| path).or_else(|| self.weights(action))
+    }
+
     /// How pictures are read.
     pub fn reading(&self) -> Reading {
         let upright = self.hearth.dataset.exif_orientation == ExifOrientation::Apply;

@@ -1,6 +1,9 @@
 //! Why a model did not leave the house.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::trt::TensorRtError;
 
@@ -13,22 +16,9 @@ pub enum DeployError {
         /// As the user wrote it.
         path: PathBuf,
     },
-    /// The operating system refused to read.
-    #[error("{}: cannot be read", .path.display())]
-    Unreadable {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The operating system refused to write.
-    #[error("{}: cannot be written", .path.display())]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// The operating system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Not an ONNX file, or one that was cut short.
     #[error("{}: {problem}", .path.display())]
     NotOnnx {
@@ -111,7 +101,49 @@ pub enum DeployError {
     },
     /// On the way to a TensorRT engine.
     #[error(transparent)]
-    TensorRt(#[from] TensorRtError),
+    TensorRt(TensorRtError),
+}
+
+/// What the operating system refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// To read.
+    #[error("{}: cannot be read", .path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// To write.
+    #[error("{}: cannot be written", .path.display())]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    /// What reading `path` ended with.
+    pub(crate) fn reading(path: &Path) -> impl Fn(io::Error) -> FileError {
+        move |source| FileError::Unreadable { path: path.to_owned(), source }
+    }
+
+    /// What writing `path` ended with.
+    pub(crate) fn writing(path: &Path) -> impl Fn(io::Error) -> FileError {
+        move |source| FileError::Unwritable { path: path.to_owned(), source }
+    }
+}
+
+impl From<TensorRtError> for DeployError {
+    fn from(error: TensorRtError) -> DeployError {
+        match error {
+            TensorRtError::File(error) => DeployError::File(error),
+            other => DeployError::TensorRt(other),
+        }
+    }
 }
 
 impl DeployError {

@@ -19,7 +19,7 @@ mod runner;
 pub mod trt;
 pub mod twin;
 
-pub use error::{DeployError, get_onnx_runtime};
+pub use error::{DeployError, FileError, get_onnx_runtime};
 pub use export::{Options, export};
 pub use lower::{KernelCall, KernelLowering, Lowering};
 pub use network::{Element, Inputs, Network, Outputs, Port, Side, run};

@@ -21,4 +21,4 @@ pub use messages::{
     TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
 pub use read::{read, read_structure};
-pub use write::{EMBEDDED_AT_MOST, external_file, write, write_embedding};
+pub use write::{EMBEDDED_AT_MOST, external_file, try_place, write, write_embedding};

@@ -10,7 +10,7 @@ use hearth_weights::AtomicFile;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    error::DeployError,
+    error::{DeployError, FileError},
     network::{self, Network},
     runner::{EngineRunner, Named},
 };
@@ -190,7 +190,7 @@ pub fn settle(
     rejected.push(".rejected");
     let rejected = PathBuf::from(rejected);
     let renamed = fs::rename(path, &rejected);
-    renamed.map_err(|source| DeployError::Unwritable { path: rejected.clone(), source })?;
+    renamed.map_err(FileError::writing(&rejected))?;
     let worst = parity.outputs.iter().max_by(|a, b| a.difference.total_cmp(&b.difference));
     let (name, found) = worst.map_or(("", 0.0), |worst| (&worst.name, worst.difference));
     let place = first
@@ -206,7 +206,7 @@ pub fn forget(path: &Path) -> Result<(), DeployError> {
     let beside = report_path(path);
     match fs::remove_file(&beside) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(DeployError::Unwritable { path: beside, source })
+            Err(FileError::writing(&beside)(source).into())
         }
         _ => Ok(()),
     }
@@ -225,5 +225,5 @@ fn write(path: &Path, content: &[u8]) -> Result<(), DeployError> {
         file.file().write_all(content)?;
         file.commit()
     };
-    write().map_err(|source| DeployError::Unwritable { path: path.to_owned(), source })
+    Ok(write().map_err(FileError::writing(path))?)
 }

@@ -8,8 +8,10 @@ mod runtime;
 mod trtexec;
 mod version;
 
+pub use hearth_tensorrt::LibraryError;
+
 pub use builder::Builder;
-pub use card::{EngineCard, Source};
+pub use card::{EngineCard, Plan, Source};
 pub use error::{Blame, TensorRtError};
 pub use profile::{Batches, InputShapes, Profile};
 pub use runtime::TensorRtEngine;

@@ -40,19 +40,19 @@ impl Library {
     }
 
     /// See the libraries.
-    pub fn engine(&self, _plan: &[u8], _gpu: usize) -> Result<Engine, LibraryError> {
+    pub fn engine(&self, _plan: Vec<u8>, _gpu: usize) -> Result<Engine, LibraryError> {
         match *self {}
     }
 }
 
 impl Engine {
     /// See the libraries.
-    pub fn slots(&self) -> Result<Vec<Slot>, LibraryError> {
+    pub fn slots(&self) -> &[Slot] {
         match *self {}
     }
 
     /// See the libraries.
-    pub fn run(&mut self, _inputs: &[Tensor]) -> Result<Vec<Tensor>, LibraryError> {
+    pub fn run(&mut self, _inputs: Vec<Tensor>) -> Result<Vec<Tensor>, LibraryError> {
         match *self {}
     }
 }

@@ -1,7 +1,5 @@
 //! Why a library is of no help.
 
-use std::{io, path::PathBuf};
-
 use crate::Kind;
 
 /// Every variant says what was found; [`LibraryError::hints`] says what to do.
@@ -57,14 +55,6 @@ pub enum LibraryError {
         tensor: String,
         /// What is wrong with it.
         problem: String,
-    },
-    /// A file that cannot be read.
-    #[error("{}: cannot be read", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
     },
     /// The caller wished it.
     #[error("stopped while the engine was built")]

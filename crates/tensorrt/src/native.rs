@@ -75,7 +75,7 @@ impl Library {
     }
 
     /// Makes ready to run what [`Library::build`] gave.
-    pub fn engine(&self, plan: &[u8], gpu: usize) -> Result<Engine, LibraryError> {
+    pub fn engine(&self, plan: Vec<u8>, gpu: usize) -> Result<Engine, LibraryError> {
         Engine::new(plan, gpu)
     }
 }

@@ -5,7 +5,7 @@
 use std::{error::Error, io, path::Path};
 
 use hearth_data::DataError;
-use hearth_deploy::{DeployError, trt::Blame};
+use hearth_deploy::{DeployError, FileError as FileRefused, trt::Blame};
 use hearth_engine::{DeviceError, EngineError, Failure, FileError};
 use hearth_spec::Diagnostics;
 use hearth_weights::WeightsError;
@@ -129,11 +129,11 @@ impl From<DeployError> for Failed {
         let (exit_code, class) = match error {
             DeployError::Rejected { .. } => (exit::REJECTED, Failure::Validation),
             DeployError::NoOnnxRuntime { .. } => (exit::NO_LIBRARY, Failure::Configuration),
-            DeployError::Unwritable { .. } => (exit::OTHER, Failure::FileSystem),
+            DeployError::File(FileRefused::Unwritable { .. }) => (exit::OTHER, Failure::FileSystem),
             DeployError::Recording { .. }
             | DeployError::Lowering { .. }
             | DeployError::Structure { .. } => (exit::OTHER, Failure::Other),
-            DeployError::Missing { .. } | DeployError::Unreadable { .. } => {
+            DeployError::Missing { .. } | DeployError::File(_) => {
                 (exit::WEIGHTS, Failure::FileSystem)
             }
             DeployError::NotOnnx { .. }
@@ -178,6 +178,45 @@ impl From<EngineError> for Failed {
             | EngineError::Optimizer(_) => {
                 Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hearth_deploy::trt::{LibraryError, Product, TensorRtError};
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_an_engine_from_running_has_a_code_of_its_own() {
+        let engine = || "x.engine".into();
+        let said = || "said".to_owned();
+        let library = |error| TensorRtError::Library(error);
+        let cases = [
+            (TensorRtError::NoCard { engine: engine() }, exit::WEIGHTS),
+            (TensorRtError::Damaged { engine: engine(), problem: said() }, exit::WEIGHTS),
+            (
+                TensorRtError::ForeignEngine { engine: engine(), built: said(), found: said() },
+                exit::WEIGHTS,
+            ),
+            (
+                TensorRtError::NoRuntime {
+                    engine: engine(),
+                    product: Product::Rtx,
+                    version: said(),
+                },
+                exit::NO_LIBRARY,
+            ),
+            (library(LibraryError::NotBuiltIn), exit::NO_LIBRARY),
+            (library(LibraryError::NotFound { name: said(), said: said() }), exit::NO_LIBRARY),
+            (library(LibraryError::NoGpu { said: said() }), exit::DEVICE),
+            (library(LibraryError::Cuda { call: "cuInit", said: said() }), exit::DEVICE),
+            (library(LibraryError::Failed { doing: said(), said: Vec::new() }), exit::OTHER),
+        ];
+        for (error, code) in cases {
+            let shown = format!("{error:?}");
+            assert_eq!(Failed::from(DeployError::from(error)).exit_code, code, "{shown}");
         }
     }
 }

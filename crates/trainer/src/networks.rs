@@ -155,6 +155,9 @@ impl From<ClipError> for Failed {
             | ClipError::NotFinite { .. } => {
                 Failed::new(exit::WEIGHTS, Failure::Validation, &error, &hints)
             }
+            ClipError::NoEngine { .. } => {
+                Failed::new(exit::WEIGHTS, Failure::FileSystem, &error, &hints)
+            }
             ClipError::NoExport { .. } => {
                 Failed::new(exit::SPEC, Failure::Configuration, &error, &hints)
             }

@@ -16,6 +16,7 @@ mod it {
     mod partial;
     mod precision;
     mod pytorch;
+    mod refused;
     mod replicas;
     pub(crate) mod session;
     pub(crate) mod shapes;

@@ -97,7 +97,7 @@ impl Files {
         self.base.with_file_name(format!("{stem}{ending}"))
     }
 
-    /// Makes the folder, and fails where a file of the export exists already.
+    /// Makes the folder, and fails where a file of the export exists already or cannot be made.
     pub(crate) fn claim(&self, graphs: &[Graph]) -> Result<(), ClipError> {
         for Graph { path, .. } in graphs {
             let values = hearth_deploy::onnx::external_file(path);
@@ -108,6 +108,9 @@ impl Files {
         let folder = self.base.parent().filter(|folder| *folder != Path::new(""));
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(FileError::at("create this folder", folder))?;
+        }
+        for Graph { path, .. } in graphs {
+            hearth_deploy::onnx::try_place(path)?;
         }
         Ok(())
     }

@@ -1,20 +1,16 @@
 //! What lies beside an export: the spec with the trained calibration, and the tokenizer.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
 use hearth_engine::{FileError, atomic_file};
 use hearth_spec::to_yaml;
 use serde_json::json;
 
 use super::Files;
-use crate::{error::ClipError, model::Clip, setup::Setup, spec::ClipSpec};
+use crate::{error::ClipError, exported::TOKENIZER, model::Clip, setup::Setup, spec::ClipSpec};
 
-/// Ends of their names.
+/// End of its name.
 const CONFIG: &str = "_config.yaml";
-const TOKENIZER: &str = "_tokenizer";
 
 /// Writes both.
 pub(super) fn write(
@@ -47,14 +43,4 @@ pub(super) fn write(
     let about = serde_json::to_string_pretty(&about).expect("plain values");
     atomic_file::write(&folder.join("tokenizer_config.json"), format!("{about}\n").as_bytes())?;
     Ok(())
-}
-
-/// The tokenizer that lies beside the model at `path`, which may hold one tower.
-pub(crate) fn tokenizer_folder(path: &Path) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = [super::files::VISION, super::files::TEXT]
-        .into_iter()
-        .find_map(|ending| stem.strip_suffix(ending))
-        .unwrap_or(&stem);
-    path.with_file_name(format!("{stem}{TOKENIZER}"))
 }

@@ -87,8 +87,8 @@ fn model(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
 fn from_checkpoint(spec: &ClipSpec, action: Action) -> bool {
     match action {
         Action::Train | Action::Benchmark => false,
-        Action::Evaluate => spec.evaluate.checkpoint.is_some(),
-        Action::Inference => spec.inference.checkpoint.is_some(),
+        Action::Evaluate => spec.evaluate.checkpoint.is_some() || spec.engine(action).is_some(),
+        Action::Inference => spec.inference.checkpoint.is_some() || spec.engine(action).is_some(),
         Action::Export => spec.export.checkpoint.is_some(),
         Action::GenTrtEngine => true,
     }
@@ -292,7 +292,8 @@ fn evaluate(checks: &mut Checks<'_>, spec: &ClipSpec) {
     zero_shot::check(checks, &spec.hearth.evaluate.zero_shot);
     check_devices(checks, "evaluate", evaluate.num_gpus, &evaluate.gpu_ids);
     model_file(checks, "evaluate.checkpoint", evaluate.checkpoint.as_deref());
-    if spec.weights(Action::Evaluate).is_none() {
+    engine(checks, spec, Action::Evaluate);
+    if spec.model_path(Action::Evaluate).is_none() {
         checks
             .warn("evaluate.checkpoint", "not set: random weights are evaluated")
             .hint("name a checkpoint, or pretrained weights with `train.pretrained_model_path`");
@@ -311,7 +312,8 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
     check_devices(checks, "inference", inference.num_gpus, &inference.gpu_ids);
     model_file(checks, "inference.checkpoint", inference.checkpoint.as_deref());
-    if spec.weights(Action::Inference).is_none() {
+    engine(checks, spec, Action::Inference);
+    if spec.model_path(Action::Inference).is_none() {
         let needed = "a checkpoint to embed with";
         checks.error("inference.checkpoint", "no value", needed).hint(format!(
             "name a checkpoint, or pretrained weights of `{}` with `train.pretrained_model_path`",
@@ -320,9 +322,35 @@ fn inference(checks: &mut Checks<'_>, spec: &ClipSpec) {
     }
 }
 
+/// An engine is named alone, and runs on one GPU.
+fn engine(checks: &mut Checks<'_>, spec: &ClipSpec, action: Action) {
+    let Some((path, gpu)) = spec.engine(action) else { return };
+    let (block, found) = (action.name(), format!("`{}`", path.display()));
+    let key = format!("{block}.trt_engine");
+    let (checkpoint, gpus) = match action {
+        Action::Inference => (&spec.inference.checkpoint, spec.inference.num_gpus),
+        _ => (&spec.evaluate.checkpoint, spec.evaluate.num_gpus),
+    };
+    if path.extension().is_some_and(|end| end == "onnx") {
+        checks
+            .error(&key, &found, "an engine")
+            .hint(format!("`{block}.checkpoint` takes ONNX, `gen_trt_engine` makes engines of it"));
+    }
+    if checkpoint.is_some() {
+        let needed = format!("either this or `{block}.checkpoint`");
+        checks.error(&key, found, needed).hint("leave out the one that you do not mean");
+    }
+    if gpus > 1 {
+        checks.warn(&key, format!("engines run on one GPU: that of number {gpu}"));
+    }
+}
+
 /// Weights, or a graph of ONNX.
 fn model_file(checks: &mut Checks<'_>, key: &str, path: Option<&str>) {
     weights(checks, key, path.filter(|path| !path.ends_with(".onnx")));
+    if path.is_some_and(|path| path.ends_with(".engine")) {
+        checks.hint(format!("engines belong to `{}`", key.replace("checkpoint", "trt_engine")));
+    }
 }
 
 /// Formats that hold a graph and no weights to load, and hub names that are none.

@@ -4,9 +4,6 @@ use hearth_spec::{block, options};
 
 use super::data::PathBlock;
 
-/// Why engines are closed.
-const NO_ENGINES: &str = "TensorRT engines are not in this release";
-
 options! {
     /// Which pictures count as matches of a query.
     pub enum GroundTruth {
@@ -38,8 +35,9 @@ block! {
         gpu_ids: Vec<usize> = vec![0] => min(0),
         /// Folder of this action's results; not set takes `evaluate` inside the root's `results_dir`.
         results_dir: Option<String> => known_as(&["output_dir"]),
-        /// TensorRT engine to evaluate instead of a checkpoint.
-        trt_engine: Option<String> => only_default(NO_ENGINES, "leave it out and set `evaluate.checkpoint`"),
+        /// TensorRT engine to evaluate instead of a checkpoint: a file of `gen_trt_engine`, the base name of a
+        /// `_vision` and `_text` pair, or a folder that holds one of these.
+        trt_engine: Option<String> => known_as(&["engine"]),
         /// File of prompts.
         text_file: Option<String> => inert("it belongs to `inference`"),
         /// Which pictures count as matches of a query.
@@ -70,8 +68,9 @@ block! {
         gpu_ids: Vec<usize> = vec![0] => min(0),
         /// Folder of this action's results; not set takes `inference` inside the root's `results_dir`.
         results_dir: Option<String> => known_as(&["output_dir"]),
-        /// TensorRT engine to use instead of a checkpoint.
-        trt_engine: Option<String> => only_default(NO_ENGINES, "leave it out and set `inference.checkpoint`"),
+        /// TensorRT engine to use instead of a checkpoint: a file of `gen_trt_engine`, the base name of a
+        /// `_vision` and `_text` pair, or a folder that holds one of these.
+        trt_engine: Option<String> => known_as(&["engine"]),
         /// File of prompts to embed, one per line.
         text_file: Option<String> => known_as(&["prompts", "prompt_file"]),
     }

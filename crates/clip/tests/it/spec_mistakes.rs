@@ -569,12 +569,34 @@ fn evaluation_without_a_checkpoint() {
 
 #[test]
 fn an_engine_instead_of_weights() {
-    assert_snapshot!(evaluate(&["evaluate.checkpoint=/r/clip.engine"]), @"error: override `evaluate.checkpoint=/r/clip.engine`: found `/r/clip.engine`, needed weights: a checkpoint, a Hugging Face folder or a hub name");
-    assert_snapshot!(inference(&["inference.trt_engine=/r/clip.engine"]), @"
-    error: override `inference.trt_engine=/r/clip.engine`: found `/r/clip.engine`, needed no value: TensorRT engines are not in this release
-      = hint: leave it out and set `inference.checkpoint`
+    assert_snapshot!(evaluate(&["evaluate.checkpoint=/r/clip.engine"]), @"
+    error: override `evaluate.checkpoint=/r/clip.engine`: found `/r/clip.engine`, needed weights: a checkpoint, a Hugging Face folder or a hub name
+      = hint: engines belong to `evaluate.trt_engine`
     ");
+    assert_eq!(
+        inference(&["inference.trt_engine=/r/clip.engine", "inference.checkpoint=null"]),
+        ""
+    );
+    assert_eq!(evaluate(&["evaluate.trt_engine=/r/clip", "evaluate.checkpoint=null"]), "");
     assert_eq!(train(&["inference.trt_engine=/r/clip.engine"]), "");
+}
+
+#[test]
+fn an_engine_beside_weights_and_a_graph_for_one() {
+    assert_snapshot!(inference(&["inference.trt_engine=/r/clip.onnx"]), @"
+    error: override `inference.trt_engine=/r/clip.onnx`: found `/r/clip.onnx`, needed an engine
+      = hint: `inference.checkpoint` takes ONNX, `gen_trt_engine` makes engines of it
+
+    error: override `inference.trt_engine=/r/clip.onnx`: found `/r/clip.onnx`, needed either this or `inference.checkpoint`
+      = hint: leave out the one that you do not mean
+    ");
+    let several = [
+        "evaluate.trt_engine=/r/clip.engine",
+        "evaluate.checkpoint=null",
+        "evaluate.num_gpus=2",
+        "evaluate.gpu_ids=[3,4]",
+    ];
+    assert_snapshot!(evaluate(&several), @"warning: override `evaluate.trt_engine=/r/clip.engine`: engines run on one GPU: that of number 3");
 }
 
 // Training.

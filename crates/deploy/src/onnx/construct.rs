@@ -121,7 +121,8 @@ impl TensorProto {
 
     /// How many values it has.
     pub fn len(&self) -> usize {
-        self.dims.iter().map(|&side| usize::try_from(side).unwrap_or(0)).product()
+        let sides = self.dims.iter().map(|&side| usize::try_from(side).unwrap_or(0));
+        sides.fold(1, usize::saturating_mul)
     }
 
     /// Whether it has none.

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 
 use super::messages::{DataLocation, ModelProto, TensorProto};
-use crate::error::DeployError;
+use crate::error::{DeployError, FileError};
 
 /// A place in a file beside the model.
 struct Place {
@@ -22,8 +22,15 @@ struct Place {
 /// Checks that every tensor of `model`, which was read from `path`, has its values.
 pub(super) fn check(model: &ModelProto, path: &Path) -> Result<(), DeployError> {
     let mut lengths = HashMap::new();
+    let mut needed = 0_u64;
     for tensor in external(model) {
-        place(tensor, path, &mut lengths)?;
+        needed = needed.saturating_add(place(tensor, path, &mut lengths)?.length);
+        // Tensors that lie on each other could take any amount of memory.
+        let held: u64 = lengths.values().sum();
+        if needed > held {
+            let problem = format!("which has fewer bytes than all tensors up to this one: {held}");
+            return Err(wrong(tensor, path, problem));
+        }
     }
     Ok(())
 }
@@ -36,9 +43,9 @@ pub(super) fn load(model: &mut ModelProto, path: &Path) -> Result<(), DeployErro
     let graph = model.graph.iter_mut().flat_map(|graph| &mut graph.initializer);
     for tensor in graph.filter(|tensor| tensor.is_external()) {
         let place = place(tensor, path, &mut lengths)?;
-        let unreadable = |source| DeployError::Unreadable { path: place.file.clone(), source };
+        let unreadable = FileError::reading(&place.file);
         if open.as_ref().is_none_or(|(file, _)| *file != place.file) {
-            let file = File::open(&place.file).map_err(unreadable)?;
+            let file = File::open(&place.file).map_err(&unreadable)?;
             open = Some((place.file.clone(), file));
         }
         let (_, file) = open.as_mut().expect("opened above");
@@ -66,12 +73,16 @@ fn place(
     lengths: &mut HashMap<PathBuf, u64>,
 ) -> Result<Place, DeployError> {
     let found = find(tensor, path.parent().unwrap_or(Path::new("")), lengths);
-    found.map_err(|problem| DeployError::ExternalData {
+    found.map_err(|problem| wrong(tensor, path, problem))
+}
+
+fn wrong(tensor: &TensorProto, path: &Path, problem: String) -> DeployError {
+    DeployError::ExternalData {
         path: path.to_owned(),
         tensor: tensor.name.clone(),
         location: entry(tensor, "location").unwrap_or_default().to_owned(),
         problem,
-    })
+    }
 }
 
 fn find(

@@ -102,7 +102,7 @@ impl Known<'_> {
                 }
             }
             "Reshape" => {
-                let shape = self.numbers.get(node.input[1].as_str());
+                let shape = node.input.get(1).and_then(|name| self.numbers.get(name.as_str()));
                 let (Some(sides), Some(shape)) = (first, shape) else { return Ok(None) };
                 reshape(sides, shape).map(Some)
             }
@@ -170,14 +170,18 @@ fn reshape(sides: &Sides, shape: &[i64]) -> Result<Sides, String> {
             _ => return Err(wrong()),
         }
     }
-    let count = |sides: &Sides| sides.iter().flatten().product::<i64>();
+    let count = |sides: &Sides| {
+        let mut sizes = sides.iter().flatten();
+        sizes.try_fold(1_i64, |all, &size| all.checked_mul(size)).ok_or_else(wrong)
+    };
     let open = |sides: &Sides| sides.iter().filter(|side| side.is_none()).count();
+    let (held, named) = (count(sides)?, count(&found)?);
     match left {
-        None if count(sides) != count(&found) || open(sides) != open(&found) => Err(wrong()),
+        None if held != named || open(sides) != open(&found) => Err(wrong()),
         None => Ok(found),
         Some(axis) => {
-            let rest = count(sides) / count(&found).max(1);
-            if rest * count(&found) != count(sides) {
+            let rest = held / named.max(1);
+            if rest.checked_mul(named) != Some(held) {
                 return Err(wrong());
             }
             found[axis] = (open(sides) == open(&found)).then_some(rest);

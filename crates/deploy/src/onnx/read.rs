@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::{external, messages::ModelProto, size};
-use crate::error::DeployError;
+use crate::error::{DeployError, FileError};
 
 /// What the encoding can hold.
 const FILE_AT_MOST: u64 = (2 << 30) - 1;
@@ -34,7 +34,7 @@ fn parse(path: &Path) -> Result<ModelProto, DeployError> {
     let not_onnx = |problem: String| DeployError::NotOnnx { path: path.to_owned(), problem };
     let unreadable = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => DeployError::Missing { path: path.to_owned() },
-        _ => DeployError::Unreadable { path: path.to_owned(), source },
+        _ => FileError::reading(path)(source).into(),
     };
     let found = fs::metadata(path).map_err(unreadable)?;
     if !found.is_file() {

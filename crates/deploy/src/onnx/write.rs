@@ -12,7 +12,7 @@ use prost::{
 };
 
 use super::messages::{DataLocation, GraphProto, ModelProto, StringStringEntryProto, TensorProto};
-use crate::error::DeployError;
+use crate::error::{DeployError, FileError};
 
 /// Bytes of values that stay in the model's own file; readers stop at 2 GiB.
 pub const EMBEDDED_AT_MOST: u64 = 1_900_000_000;
@@ -41,10 +41,15 @@ pub fn write_embedding(model: &ModelProto, path: &Path, at_most: u64) -> Result<
     }
     let beside = external_file(path);
     let written = write_values(&beside, tensors());
-    written.map_err(|source| DeployError::Unwritable { path: beside.clone(), source })?;
+    written.map_err(FileError::writing(&beside))?;
     let location = beside.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let moved = moved(tensors(), &location);
     write_model(model, path, moved.iter())
+}
+
+/// Fails where no model can be written to `path`; leaves nothing behind.
+pub fn try_place(path: &Path) -> Result<(), DeployError> {
+    Ok(AtomicFile::create(path).map(drop).map_err(FileError::writing(path))?)
 }
 
 /// Where the values of the model at `path` go if they are too many: `<stem>_weights.bin` beside it.
@@ -108,7 +113,7 @@ fn write_model<'a>(
         drop(out);
         file.commit()
     };
-    stream().map_err(|source| DeployError::Unwritable { path: path.to_owned(), source })
+    Ok(stream().map_err(FileError::writing(path))?)
 }
 
 /// The model without its graph, and the graph without its tensors.

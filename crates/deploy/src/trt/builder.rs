@@ -5,7 +5,8 @@ use std::{io::Write, path::Path};
 use hearth_tensorrt::{BUILT_FOR, BuildOptions, Kind, Library, Shapes};
 use hearth_weights::AtomicFile;
 
-use super::{EngineCard, Listener, Order, Product, Source, TensorRtError, Trtexec, Version};
+use super::{EngineCard, Listener, Order, Plan, Product, Source, TensorRtError, Trtexec, Version};
+use crate::error::FileError;
 
 /// A builder that was found.
 #[derive(Debug)]
@@ -94,15 +95,6 @@ impl Builder {
             // It does not say.
             Builder::Program(_) => None,
         };
-        let card = EngineCard {
-            product: self.product(),
-            version: self.version().to_string(),
-            compute_capability,
-            precision: if order.half { "fp16" } else { "fp32" }.to_owned(),
-            profile: order.profile.inputs.clone(),
-            onnx: source,
-            metadata: order.metadata.clone(),
-        };
         match self {
             Builder::Program(program) => program.build(order, engine, listener)?,
             Builder::Library(library) => {
@@ -111,6 +103,16 @@ impl Builder {
                 write(&plan, engine)?;
             }
         }
+        let card = EngineCard {
+            product: self.product(),
+            version: self.version().to_string(),
+            compute_capability,
+            precision: if order.half { "fp16" } else { "fp32" }.to_owned(),
+            profile: order.profile.inputs.clone(),
+            plan: Plan::of(engine)?,
+            onnx: source,
+            metadata: order.metadata.clone(),
+        };
         card.write(engine)?;
         Ok(card)
     }
@@ -141,5 +143,5 @@ fn write(plan: &[u8], engine: &Path) -> Result<(), TensorRtError> {
         file.file().write_all(plan)?;
         file.commit()
     };
-    write().map_err(|source| TensorRtError::Unwritable { path: engine.to_owned(), source })
+    Ok(write().map_err(FileError::writing(engine))?)
 }

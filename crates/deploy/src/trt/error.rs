@@ -4,7 +4,8 @@ use std::{io, path::PathBuf};
 
 use hearth_tensorrt::LibraryError;
 
-use super::InputShapes;
+use super::{InputShapes, Product};
+use crate::error::FileError;
 
 /// Every variant says where and what; [`TensorRtError::hints`] says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -167,22 +168,9 @@ pub enum TensorRtError {
     /// A signal arrived.
     #[error("stopped while the engine was built")]
     Stopped,
-    /// The operating system refused to read.
-    #[error("{}: cannot be read", .path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The operating system refused to write.
-    #[error("{}: cannot be written", .path.display())]
-    Unwritable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
+    /// The operating system refused to read or to write.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A card that is not one.
     #[error("{}: not the description of an engine: {problem}", .path.display())]
     Card {
@@ -196,6 +184,24 @@ pub enum TensorRtError {
     NoCard {
         /// The engine.
         engine: PathBuf,
+    },
+    /// An engine that is not the one that its card was written for.
+    #[error("{}: {problem}", .engine.display())]
+    Damaged {
+        /// The engine.
+        engine: PathBuf,
+        /// What was found, and what is needed.
+        problem: String,
+    },
+    /// A program that runs no engines.
+    #[error("{}: needs {product} {version}, this program was built without TensorRT's libraries", .engine.display())]
+    NoRuntime {
+        /// The engine.
+        engine: PathBuf,
+        /// Whose it is.
+        product: Product,
+        /// Version of the product.
+        version: String,
     },
     /// An engine of another product, version or GPU.
     #[error("{}: built {built}, found {found}", .engine.display())]
@@ -271,7 +277,7 @@ impl TensorRtError {
             TensorRtError::LayerPrecision { .. }
             | TensorRtError::NoSuchLayer { .. }
             | TensorRtError::Batches { .. } => Blame::Spec,
-            TensorRtError::Unreadable { .. } | TensorRtError::Unwritable { .. } => Blame::Files,
+            TensorRtError::File(_) => Blame::Files,
             TensorRtError::GraphInside { .. }
             | TensorRtError::NoValues { .. }
             | TensorRtError::NoInputs
@@ -280,6 +286,7 @@ impl TensorRtError {
             | TensorRtError::OutsideProfile { .. }
             | TensorRtError::Card { .. }
             | TensorRtError::NoCard { .. }
+            | TensorRtError::Damaged { .. }
             | TensorRtError::ForeignEngine { .. } => Blame::Model,
             TensorRtError::WeightOverflow { .. }
             | TensorRtError::NotFinite { .. }
@@ -290,6 +297,7 @@ impl TensorRtError {
             }
             TensorRtError::NoBuilder
             | TensorRtError::NoProgram { .. }
+            | TensorRtError::NoRuntime { .. }
             | TensorRtError::NoLibraries { .. } => Blame::Installation,
             TensorRtError::Library(error) if error.is_missing() => Blame::Installation,
             TensorRtError::Library(_)
@@ -315,6 +323,11 @@ impl TensorRtError {
                 return INSTALL.iter().map(|&line| line.to_owned()).collect();
             }
             TensorRtError::Library(error) => return error.hints(),
+            TensorRtError::NoRuntime { product, .. } => return runtime(*product),
+            TensorRtError::Damaged { .. } => {
+                "copy it again together with its description, or build it again with `gen_trt_engine`"
+                    .to_owned()
+            }
             TensorRtError::NoCard { .. } => {
                 "engines of other programs are not run: build it from its ONNX file with `gen_trt_engine`"
                     .to_owned()
@@ -334,6 +347,25 @@ impl TensorRtError {
         };
         vec![hint]
     }
+}
+
+/// How to get a program that runs engines.
+fn runtime(product: Product) -> Vec<String> {
+    let (feature, libraries) = match product {
+        Product::Standard => (
+            "tensorrt",
+            "TensorRT 11 (https://developer.nvidia.com/tensorrt), whose folder `lib` TENSORRT_LIBS names",
+        ),
+        Product::Rtx => (
+            "tensorrt-rtx",
+            "the libraries of `pip download tensorrt_rtx_cu13_libs`, unzipped into a folder that TENSORRT_LIBS names",
+        ),
+    };
+    vec![
+        format!("build it with `cargo build --release -p trainer --features {feature}`"),
+        format!("it then needs {libraries}, and an NVIDIA driver"),
+        "without TensorRT, evaluate the ONNX file that the engine was built from".to_owned(),
+    ]
 }
 
 fn keep_full(node: &str) -> String {

@@ -36,6 +36,19 @@ pub struct Profile {
     pub open: bool,
 }
 
+impl InputShapes {
+    /// Whether the smallest is smaller than the largest, and the usual one lies between.
+    pub(super) fn is_in_order(&self) -> bool {
+        let sides = self.min.len();
+        let ordered =
+            |((min, opt), max): ((&i64, &i64), &i64)| 1 <= *min && min <= opt && opt <= max;
+        sides > 0
+            && self.opt.len() == sides
+            && self.max.len() == sides
+            && self.min.iter().zip(&self.opt).zip(&self.max).all(ordered)
+    }
+}
+
 impl Batches {
     /// The same size always.
     pub fn fixed(size: usize) -> Batches {

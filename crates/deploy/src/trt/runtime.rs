@@ -2,13 +2,12 @@
 //! serves it.
 
 use std::{
-    fs,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::{DType, TensorData, f16};
-use hearth_tensorrt::{BUILT_FOR, Element as Stored, Kind, Library, LibraryError, Tensor};
+use hearth_tensorrt::{BUILT_FOR, Element as Stored, Kind, Library, LibraryError, Slot, Tensor};
 
 use super::{EngineCard, Product, TensorRtError, Version};
 use crate::{DeployError, Element, EngineRunner, Named, Port, Side};
@@ -32,32 +31,29 @@ impl TensorRtEngine {
 
 fn open(path: &Path, gpu: usize) -> Result<TensorRtEngine, TensorRtError> {
     let card = EngineCard::of(path)?;
+    let plan = card.plan(path)?;
+    let product = BUILT_FOR.map(|kind| match kind {
+        Kind::Rtx => Product::Rtx,
+        Kind::Standard => Product::Standard,
+    });
+    card.check_product(path, product)?;
     let library = Library::load()?;
-    let product = match BUILT_FOR {
-        Some(Kind::Rtx) => Product::Rtx,
-        _ => Product::Standard,
-    };
     let (major, minor, patch) = library.version();
     let capability = library.compute_capability(gpu)?;
-    card.check(path, product, Version(major, minor, patch), capability.as_deref())?;
-    let plan = fs::read(path)
-        .map_err(|source| TensorRtError::Unreadable { path: path.to_owned(), source })?;
-    let engine = library.engine(&plan, gpu)?;
-    let (inputs, outputs) = ports(&engine, &card)?;
+    card.check(path, card.product, Version(major, minor, patch), capability.as_deref())?;
+    let engine = library.engine(plan, gpu)?;
+    let (inputs, outputs) = ports(engine.slots(), &card)?;
     let batch = |shape: &[i64]| shape.first().map_or(1, |&side| side.max(1) as usize);
     let batches = card.profile.first().map_or(1..=1, |input| batch(&input.min)..=batch(&input.max));
     Ok(TensorRtEngine { path: path.to_owned(), engine, inputs, outputs, batches })
 }
 
 /// What the engine takes and gives, with the sides that its card says.
-fn ports(
-    engine: &hearth_tensorrt::Engine,
-    card: &EngineCard,
-) -> Result<(Vec<Port>, Vec<String>), TensorRtError> {
+fn ports(slots: &[Slot], card: &EngineCard) -> Result<(Vec<Port>, Vec<String>), TensorRtError> {
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-    for slot in engine.slots()? {
+    for slot in slots {
         if !slot.is_input {
-            outputs.push(slot.name);
+            outputs.push(slot.name.clone());
             continue;
         }
         let wrong = |problem: &str| LibraryError::Tensor {
@@ -73,7 +69,7 @@ fn ports(
         };
         let rest = shapes.max.iter().skip(1).map(|&side| Side::Fixed(side.max(0) as usize));
         let sides = std::iter::once(Side::Batch).chain(rest).collect();
-        inputs.push(Port { name: slot.name, element, sides });
+        inputs.push(Port { name: slot.name.clone(), element, sides });
     }
     Ok((inputs, outputs))
 }
@@ -97,7 +93,7 @@ impl EngineRunner for TensorRtEngine {
 
     fn run_checked(&mut self, inputs: &[Named]) -> Result<Vec<Named>, DeployError> {
         let given: Vec<Tensor> = inputs.iter().map(given).collect();
-        let computed = self.engine.run(&given).map_err(TensorRtError::from)?;
+        let computed = self.engine.run(given).map_err(TensorRtError::from)?;
         Ok(computed.into_iter().map(found).collect())
     }
 }

@@ -17,6 +17,7 @@ use std::{
 pub use arguments::arguments;
 
 use super::{EngineCard, Profile, TensorRtError, Version, version::Product};
+use crate::error::FileError;
 
 /// Where installations put it.
 const FOLDERS: &[&str] = &[
@@ -108,7 +109,7 @@ impl Trtexec {
         engine: &Path,
         listener: &mut Listener<'_>,
     ) -> Result<(), TensorRtError> {
-        let unwritable = |source| TensorRtError::Unwritable { path: engine.to_owned(), source };
+        let unwritable = FileError::writing(engine);
         let name = engine.file_name().ok_or_else(|| {
             unwritable(io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))
         })?;
@@ -116,7 +117,7 @@ impl Trtexec {
         let built = self.run(&arguments(self.dialect(), order, &temporary), listener);
         let placed = built
             .and_then(|()| EngineCard::remove(engine))
-            .and_then(|()| place(&temporary, engine).map_err(unwritable));
+            .and_then(|()| Ok(place(&temporary, engine).map_err(unwritable)?));
         if placed.is_err() {
             let _ = fs::remove_file(&temporary);
         }

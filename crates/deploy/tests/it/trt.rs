@@ -9,10 +9,11 @@ use std::{
 };
 
 use hearth_deploy::{
+    DeployError,
     onnx::{DataType, DimensionValue, GraphProto, ModelProto, TensorProto, ValueInfoProto},
     trt::{
-        Batches, Blame, EngineCard, Listener, Order, Product, Profile, Source, TensorRtError,
-        Trtexec, Version, arguments,
+        Batches, Blame, EngineCard, LibraryError, Listener, Order, Plan, Product, Profile, Source,
+        TensorRtEngine, TensorRtError, Trtexec, Version, arguments,
     },
 };
 
@@ -224,7 +225,7 @@ fn a_failed_build_leaves_nothing_and_says_why() {
 
     script(folder.path(), "[TensorRT v110400]", ": > \"$engine\"");
     let (built, _) = build(&program, &engine);
-    assert!(matches!(built, Err(TensorRtError::Unwritable { .. })), "an empty engine is none");
+    assert!(matches!(built, Err(TensorRtError::File(_))), "an empty engine is none");
 }
 
 #[test]
@@ -263,12 +264,14 @@ fn an_engine_has_a_card() {
     assert_eq!(EngineCard::read(&engine).unwrap(), None);
     let onnx = folder.path().join("x.onnx");
     fs::write(&onnx, "abc").unwrap();
+    fs::write(&engine, "plan").unwrap();
     let card = EngineCard {
         product: Product::Standard,
         version: "11.4.0".to_owned(),
         compute_capability: Some("9.0".to_owned()),
         precision: "fp16".to_owned(),
         profile: Profile::new(&taking(CLIP), Batches::fixed(1)).unwrap().inputs,
+        plan: Plan::of(&engine).unwrap(),
         onnx: Source::of(&onnx).unwrap(),
         metadata: BTreeMap::from([("recipe".to_owned(), "{}".to_owned())]),
     };
@@ -304,5 +307,68 @@ fn an_engine_has_a_card() {
     assert!(
         error.to_string().contains("x.engine.json: not the description of an engine"),
         "{error}"
+    );
+}
+
+#[test]
+fn an_engine_is_compared_with_its_card_before_anything_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = folder.path().join("x.engine");
+    let refused = || {
+        let DeployError::TensorRt(error) = TensorRtEngine::open(&engine, 0).unwrap_err() else {
+            panic!("another kind of error");
+        };
+        let shown = error.to_string().replace(&format!("{}/", folder.path().display()), "");
+        (shown, error.blame())
+    };
+    let is = |text: &str, blame| (text.to_owned(), blame);
+    fs::write(&engine, "plan").unwrap();
+    let expected = "x.engine: its description `x.engine.json` is not beside it";
+    assert_eq!(refused(), is(expected, Blame::Model));
+
+    let mut card = EngineCard {
+        product: Product::Rtx,
+        version: "1.7.1".to_owned(),
+        compute_capability: None,
+        precision: "fp32".to_owned(),
+        profile: Profile::new(&taking(CLIP), Batches::fixed(1)).unwrap().inputs,
+        plan: Plan::of(&engine).unwrap(),
+        onnx: Source { file: "x.onnx".to_owned(), sha256: String::new() },
+        metadata: BTreeMap::new(),
+    };
+    card.write(&engine).unwrap();
+    fs::write(&engine, "pla").unwrap();
+    let expected = "x.engine: 3 bytes, its description says 4";
+    assert_eq!(refused(), is(expected, Blame::Model));
+    fs::write(&engine, "pLan").unwrap();
+    let expected = "x.engine: not the engine that its description was written for";
+    assert_eq!(refused(), is(expected, Blame::Model));
+    fs::write(&engine, "plan").unwrap();
+    let expected =
+        "x.engine: needs TensorRT-RTX 1.7.1, this program was built without TensorRT's libraries";
+    assert_eq!(refused(), is(expected, Blame::Installation));
+    let hints = TensorRtEngine::open(&engine, 0).unwrap_err().hints();
+    assert!(hints[0].contains("--features tensorrt-rtx"), "{hints:?}");
+    assert!(hints[1].contains("pip download tensorrt_rtx_cu13_libs"), "{hints:?}");
+
+    card.check_product(&engine, Some(Product::Rtx)).unwrap();
+    let error = card.check_product(Path::new("x.engine"), Some(Product::Standard)).unwrap_err();
+    assert_eq!(
+        (error.to_string(), error.blame()),
+        is("x.engine: built by TensorRT-RTX 1.7.1, found a program for TensorRT", Blame::Model)
+    );
+    card.profile[1].max[1] = 0;
+    card.write(&engine).unwrap();
+    let (shown, blame) = refused();
+    assert!(shown.ends_with("the shapes of `input_ids` are not in order"), "{shown}");
+    assert_eq!(blame, Blame::Model);
+}
+
+#[test]
+fn a_machine_without_a_gpu_is_to_blame() {
+    let error = TensorRtError::from(LibraryError::NoGpu { said: "no driver".to_owned() });
+    assert_eq!(
+        (error.to_string().as_str(), error.blame()),
+        ("no NVIDIA GPU: no driver", Blame::Machine)
     );
 }

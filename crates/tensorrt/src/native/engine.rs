@@ -1,7 +1,10 @@
-//! Running: an engine with its memory on the GPU. Compiled, not executed: no test machine has both a
-//! GPU and a TensorRT that serves it.
+//! Running: an engine with its memory on the GPU, on a thread of its own, where the library's objects
+//! stay. Compiled, not executed: no test machine has both a GPU and a TensorRT that serves it.
 
-use std::sync::mpsc;
+use std::{
+    sync::mpsc::{self, Receiver, Sender},
+    thread::{self, JoinHandle},
+};
 
 use trtx::{CudaEngine, ExecutionContext, Logger, Runtime};
 use trtx_sys::{DataType, TensorIOMode};
@@ -13,23 +16,78 @@ use super::{
 };
 use crate::{Element, LibraryError, Slot, Tensor};
 
-/// An engine that is ready to run. Fields are dropped in their order: what uses comes first.
+/// An engine that is ready to run.
+#[derive(Debug)]
 pub struct Engine {
-    context: ExecutionContext<'static>,
-    engine: CudaEngine<'static>,
-    _runtime: Runtime<'static>,
-    lines: mpsc::Receiver<Line>,
-    gpu: Context,
-}
-
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("engine", &self.engine).finish_non_exhaustive()
-    }
+    slots: Vec<Slot>,
+    /// Inputs for the thread, which ends when this does.
+    batches: Option<Sender<Vec<Tensor>>>,
+    computed: Receiver<Result<Vec<Tensor>, LibraryError>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Engine {
-    pub(super) fn new(plan: &[u8], gpu: usize) -> Result<Engine, LibraryError> {
+    pub(super) fn new(plan: Vec<u8>, gpu: usize) -> Result<Engine, LibraryError> {
+        let (batches, given) = mpsc::channel();
+        let (results, computed) = mpsc::channel();
+        let (ready, made) = mpsc::channel();
+        let serve = move || {
+            let mut loaded = match Loaded::new(plan, gpu).and_then(|one| Ok((one.slots()?, one))) {
+                Ok((slots, loaded)) if ready.send(Ok(slots)).is_ok() => loaded,
+                Ok(_) => return,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            for inputs in given {
+                if results.send(loaded.run(&inputs)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("tensorrt".to_owned()).spawn(serve);
+        let thread = thread.map_err(|error| failed(format!("no thread: {error}")))?;
+        let slots = made.recv().map_err(|_| failed(BROKEN.to_owned()))??;
+        Ok(Engine { slots, batches: Some(batches), computed, thread: Some(thread) })
+    }
+
+    /// What it takes and gives, in its order.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// Runs on one batch; gives all outputs, in the engine's order.
+    pub fn run(&mut self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, LibraryError> {
+        let broken = || failed(BROKEN.to_owned());
+        let batches = self.batches.as_ref().ok_or_else(broken)?;
+        batches.send(inputs).map_err(|_| broken())?;
+        self.computed.recv().map_err(|_| broken())?
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.batches = None;
+        // What broke there was told when it was waited for.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Said where the thread is gone.
+const BROKEN: &str = "the thread of the engine broke down";
+
+/// The library's objects. Fields are dropped in their order: what uses comes first.
+struct Loaded {
+    context: ExecutionContext<'static>,
+    engine: CudaEngine<'static>,
+    _runtime: Runtime<'static>,
+    lines: Receiver<Line>,
+    gpu: Context,
+}
+
+impl Loaded {
+    fn new(plan: Vec<u8>, gpu: usize) -> Result<Loaded, LibraryError> {
         let gpu = Cuda::load()?.context(gpu)?;
         let (sender, lines) = mpsc::channel();
         let made = || -> trtx::Result<_> {
@@ -37,7 +95,7 @@ impl Engine {
             let logger: &'static Logger =
                 Box::leak(Box::new(Logger::new(Lines { sender, verbose: false })?));
             let mut runtime = Runtime::new(logger)?;
-            let mut engine = runtime.deserialize_cuda_engine(plan)?;
+            let mut engine = runtime.deserialize_cuda_engine(&plan)?;
             let context = engine.create_execution_context()?;
             Ok((runtime, engine, context))
         };
@@ -45,11 +103,10 @@ impl Engine {
             doing: format!("the engine is not accepted: {error}"),
             said: said(&lines),
         })?;
-        Ok(Engine { context, engine, _runtime: runtime, lines, gpu })
+        Ok(Loaded { context, engine, _runtime: runtime, lines, gpu })
     }
 
-    /// What it takes and gives, in its order.
-    pub fn slots(&self) -> Result<Vec<Slot>, LibraryError> {
+    fn slots(&self) -> Result<Vec<Slot>, LibraryError> {
         let mut slots = Vec::new();
         for at in 0..self.engine.nb_io_tensors().map_err(call("number of tensors"))? {
             let name = self.engine.io_tensor_name(at).map_err(call("name of a tensor"))?;
@@ -60,8 +117,7 @@ impl Engine {
         Ok(slots)
     }
 
-    /// Runs on one batch; gives all outputs, in the engine's order.
-    pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, LibraryError> {
+    fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, LibraryError> {
         self.gpu.make_current()?;
         let outputs = self.launch(inputs);
         let lines = said(&self.lines);
@@ -131,10 +187,14 @@ fn wrong(tensor: &str, problem: &str) -> LibraryError {
 }
 
 fn call(doing: &'static str) -> impl Fn(trtx::Error) -> LibraryError {
-    move |error| LibraryError::Failed { doing: format!("{doing}: {error}"), said: Vec::new() }
+    move |error| failed(format!("{doing}: {error}"))
 }
 
-fn said(lines: &mpsc::Receiver<Line>) -> Vec<String> {
+fn failed(doing: String) -> LibraryError {
+    LibraryError::Failed { doing, said: Vec::new() }
+}
+
+fn said(lines: &Receiver<Line>) -> Vec<String> {
     let mut errors = Vec::new();
     lines.try_iter().for_each(|line| remember(&mut errors, line));
     errors

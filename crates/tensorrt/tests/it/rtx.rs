@@ -92,6 +92,9 @@ fn running_needs_a_driver() {
         return;
     }
     let (plan, _) = build(&library, "block.onnx", &options(8));
-    let error = library.engine(&plan.unwrap(), 0).unwrap_err();
+    let error = library.engine(plan.unwrap(), 0).unwrap_err();
+    assert!(error.to_string().starts_with("no NVIDIA GPU: "), "{error}");
+    // Likewise for what is no plan: the driver is asked first.
+    let error = library.engine(b"not a plan".to_vec(), 0).unwrap_err();
     assert!(error.to_string().starts_with("no NVIDIA GPU: "), "{error}");
 }

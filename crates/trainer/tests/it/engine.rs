@@ -1,4 +1,4 @@
-//! `clip gen_trt_engine`: engines of an export. A script stands in for `trtexec`; TensorRT-RTX builds real
+//! `clip gen_trt_engine`: engines of an export, and what is said where they cannot run. A script stands in for `trtexec`; TensorRT-RTX builds real
 //! ones where `HEARTH_TRTEXEC_RTX` names a `hearth-trtexec` (and `TENSORRT_LIBS` its libraries), and has to
 //! where `HEARTH_REQUIRE` names `rtx`.
 
@@ -6,7 +6,12 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use serde_json::Value;
 
-use super::{session::run, shapes::workspace};
+use super::{
+    export::{CHECKPOINT, names},
+    refused::fill,
+    session::run,
+    shapes::workspace,
+};
 
 /// A folder with `m.onnx` and the pair `p.onnx`.
 fn exported() -> tempfile::TempDir {
@@ -173,6 +178,106 @@ fn what_cannot_be_built_is_said() {
     let whole = fs::read(folder.join("m.onnx")).unwrap();
     fs::write(folder.join("half.onnx"), &whole[..whole.len() / 2]).unwrap();
     refused(&["gen_trt_engine.onnx_file=half.onnx"], 4, "half.onnx: not a whole ONNX file");
+}
+
+#[test]
+fn weights_beyond_f16_are_rejected() {
+    let folder = workspace();
+    let folder = folder.path();
+    done(run(folder, &["-e", "spec.yaml", "train.num_epochs=1"]));
+    let checkpoint = fs::canonicalize(folder.join("out/train/clip_latest.safetensors")).unwrap();
+    fill(&checkpoint, "visual.transformer.resblocks.0.mlp.c_fc.weight", 1e5);
+    // What such a model computes is not compared here.
+    let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_trainer"));
+    command.current_dir(folder).args(["clip", "export", "-e", "spec.yaml"]);
+    command.args([CHECKPOINT, "export.onnx_file=m.onnx"]);
+    done(command.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so").output().unwrap());
+    let keys = [
+        "gen_trt_engine.onnx_file=m.onnx",
+        "gen_trt_engine.trt_engine=engines/m.engine",
+        "gen_trt_engine.tensorrt.data_type=fp16",
+    ];
+    let output = build(folder, &script(folder), &keys);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(
+        said.contains("weight `visual.blocks.0.mlp.fc1.weight` holds 1e5, f16 ends at 65504"),
+        "{said}"
+    );
+    assert!(
+        said.contains("hint: keep it in f32: `gen_trt_engine.tensorrt.layers_precision"),
+        "{said}"
+    );
+    assert_eq!(names(&folder.join("engines")), Vec::<String>::new());
+}
+
+/// No library of TensorRT is in this program: what can be known of an engine without one is said before.
+#[test]
+fn engines_that_cannot_run_are_told_apart() {
+    let folder = exported();
+    let folder = folder.path();
+    let trtexec = script(folder);
+    for name in ["m", "p"] {
+        let keys = [
+            format!("gen_trt_engine.onnx_file={name}.onnx"),
+            format!("gen_trt_engine.trt_engine=engines/{name}.engine"),
+        ];
+        done(build(folder, &trtexec, &keys.each_ref().map(String::as_str)));
+    }
+    let refused = |engine: &str, code: i32, expected: &str| {
+        for action in ["evaluate", "inference"] {
+            let engine = format!("{action}.trt_engine={engine}");
+            let tokenizer = "hearth.model.tokenizer=null";
+            let output = run(folder, &["clip", action, "-e", "spec.yaml", &engine, tokenizer]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(code), "{said}");
+            assert!(said.contains(expected), "{said}");
+            assert_eq!(names(&folder.join("out").join(action)), ["status.json"]);
+        }
+    };
+    let needs = "needs TensorRT 10.3.0, this program was built without TensorRT's libraries";
+    refused("engines/m.engine", 8, &format!("engines/m.engine: {needs}"));
+    refused(
+        "engines/m.engine",
+        8,
+        "hint: build it with `cargo build --release -p trainer --features",
+    );
+    refused("engines/p.engine", 8, &format!("engines/p_vision.engine: {needs}"));
+    refused("engines/p_text.engine", 8, &format!("engines/p_vision.engine: {needs}"));
+    refused("engines", 8, &format!("engines/p_vision.engine: {needs}"));
+    let expected =
+        "none: no engine is there, looked for none.engine, none_vision.engine, none_text.engine";
+    refused("none", 4, expected);
+    refused("train", 4, "train: no engine is there, looked for train/*.engine");
+    refused("m.onnx", 2, "needed an engine");
+
+    let engine = folder.join("engines/m.engine");
+    let plan = fs::read(&engine).unwrap();
+    fs::write(&engine, &plan[..100]).unwrap();
+    refused("engines/m.engine", 4, "engines/m.engine: 100 bytes, its description says 1024");
+    fs::write(&engine, [&plan[..1023], b"\0"].concat()).unwrap();
+    refused("engines/m.engine", 4, "not the engine that its description was written for");
+    fs::write(folder.join("engines/m.engine.json"), "{}").unwrap();
+    refused(
+        "engines/m.engine",
+        4,
+        "m.engine.json: not the description of an engine: missing field",
+    );
+    fs::remove_file(folder.join("engines/m.engine.json")).unwrap();
+    refused("engines/m.engine", 4, "its description `engines/m.engine.json` is not beside it");
+    for beside in ["m_tokenizer", "p_tokenizer"] {
+        fs::remove_dir_all(folder.join("engines").join(beside)).unwrap();
+    }
+    // TAO looks above the folder too, where those of the graphs lie.
+    refused("engines/p.engine", 8, needs);
+    fs::create_dir(folder.join("away")).unwrap();
+    fs::rename(folder.join("engines"), folder.join("away/engines")).unwrap();
+    refused("away/engines/p.engine", 4, "its tokenizer is not at away/engines/p_tokenizer, ");
+    let both = ["evaluate.trt_engine=away/engines/p.engine", "evaluate.checkpoint=m.onnx"];
+    let output = run(folder, &[&["clip", "evaluate", "-e", "spec.yaml"], &both[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("needed either this or `evaluate.checkpoint`"), "{said}");
 }
 
 #[test]

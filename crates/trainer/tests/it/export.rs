@@ -9,28 +9,28 @@ use serde_json::Value;
 
 use super::{embedding::read, session::run, shapes::workspace};
 
-const CHECKPOINT: &str = "export.checkpoint=out/train/clip_latest.safetensors";
+pub(crate) const CHECKPOINT: &str = "export.checkpoint=out/train/clip_latest.safetensors";
 
 /// A small trained model.
-fn trained() -> tempfile::TempDir {
+pub(crate) fn trained() -> tempfile::TempDir {
     let folder = workspace();
     done(run(folder.path(), &["-e", "spec.yaml", "train.num_epochs=1"]));
     folder
 }
 
 #[track_caller]
-fn done(output: Output) -> String {
+pub(crate) fn done(output: Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{stderr}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn export(folder: &Path, more: &[&str]) -> Output {
+pub(crate) fn export(folder: &Path, more: &[&str]) -> Output {
     run(folder, &[&["clip", "export", "-e", "spec.yaml", CHECKPOINT], more].concat())
 }
 
 /// Why there is no ONNX Runtime to run graphs with, if there is none.
-fn no_runtime() -> Option<&'static str> {
+pub(crate) fn no_runtime() -> Option<&'static str> {
     if std::env::var_os("ORT_DYLIB_PATH").is_some() {
         return None;
     }
@@ -39,7 +39,7 @@ fn no_runtime() -> Option<&'static str> {
     Some("ORT_DYLIB_PATH is not set")
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<String> = names.collect();
@@ -47,7 +47,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn metrics(folder: &Path) -> Vec<(String, f64)> {
+pub(crate) fn metrics(folder: &Path) -> Vec<(String, f64)> {
     let text = fs::read_to_string(folder.join("evaluate/results.json")).unwrap();
     let found: Value = serde_json::from_str(&text).unwrap();
     let found = found.as_object().unwrap().iter();
