@@ -58,17 +58,20 @@ impl OnnxRuntime {
         self.load(path, GraphOptimizationLevel::Level3)
     }
 
-    /// Loads a model as it is written, so that its nodes can be looked at, in little memory.
+    /// Loads a model as it is written, so that its nodes can be looked at, in little memory: no weight
+    /// is kept in another order beside itself.
     pub(crate) fn open_plain(&self, path: &Path) -> Result<OnnxSession, DeployError> {
         self.load(path, GraphOptimizationLevel::Disable)
     }
 
     fn load(&self, path: &Path, level: GraphOptimizationLevel) -> Result<OnnxSession, DeployError> {
+        let plain = level == GraphOptimizationLevel::Disable;
         let refused = |problem: String| refused(path, format!("refuses it: {problem}"));
         let build = || -> ort::Result<Session> {
             let mut builder = Session::builder(&self.environment)?
                 .with_log_level(LogLevel::Error)?
                 .with_optimization_level(level)?
+                .with_prepacking(!plain)?
                 .with_intra_op_spinning(false)?;
             builder.commit_from_file(path)
         };

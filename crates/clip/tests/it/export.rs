@@ -398,3 +398,28 @@ fn published_shapes_are_computed_alike() {
         }
     }
 }
+
+/// Runs on one file of the test above, in a process of its own.
+#[test]
+#[ignore = "needs a file of `published_shapes_are_computed_alike` in HEARTH_ONNX_FOLDER"]
+fn the_twin_of_a_published_shape_fits_into_memory() {
+    let folder = std::env::var("HEARTH_ONNX_FOLDER").expect("HEARTH_ONNX_FOLDER names a folder");
+    let name = std::env::var("HEARTH_ONNX_TYPE").unwrap_or_else(|_| "ViT-B-32".to_owned());
+    let path = Path::new(&folder).join(format!("{name}.onnx"));
+    let config = registry::model_type(&name).unwrap().config;
+    let runtime = runtime().expect("ONNX Runtime runs the twin");
+    let start = std::time::Instant::now();
+    let model = onnx::read(&path).unwrap();
+    let half = hearth_deploy::half::to_half(&model, &[]).unwrap();
+    let samples = [inputs(&TowerGraph::new(&config, Towers::Both).unwrap(), &config, 8)];
+    let before = start.elapsed();
+    let folder = (&runtime, Path::new(&folder));
+    let judged = hearth_deploy::twin::check(&model, &half, folder, &samples).unwrap();
+    println!("{name}: f16 after {before:.1?}, judged after {:.1?}: {judged:?}", start.elapsed());
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    let megabytes = std::fs::metadata(&path).unwrap().len() / 1_000_000;
+    println!("{peak}, the file has {megabytes} MB");
+    let kilobytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(kilobytes * 1024 <= (megabytes * 5 / 2 + 1000) * 1_000_000, "{peak}");
+}

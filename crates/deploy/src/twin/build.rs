@@ -51,11 +51,14 @@ pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
         pairs: Vec::new(),
         watched: Vec::new(),
     };
+    let mut initializers = Vec::new();
+    for tensor in &graph.initializer {
+        making.weight(tensor, &mut initializers);
+    }
     let labels = labels(&graph);
     for node in &graph.node {
         making.node(node.clone(), &labels);
     }
-    let mut initializers: Vec<TensorProto> = graph.initializer.iter().map(widened).collect();
     let shared = shared(&graph);
     let beside = prefixed(original.graph.clone().unwrap_or_default(), &shared);
     initializers.extend(beside.initializer);
@@ -95,6 +98,17 @@ fn labels(graph: &GraphProto) -> HashMap<&str, &NodeProto> {
 }
 
 impl Making<'_> {
+    /// A weight of the file; one in f16 stays so there and is widened where the graph runs, which halves
+    /// its memory.
+    fn weight(&mut self, tensor: &TensorProto, initializers: &mut Vec<TensorProto>) {
+        let mut held = tensor.clone();
+        if tensor.data_type() == DataType::Float16 {
+            held.name = format!("{}/held", tensor.name);
+            self.nodes.push(cast(&held.name, &tensor.name, DataType::Float));
+        }
+        initializers.push(held);
+    }
+
     fn node(&mut self, mut node: NodeProto, makers: &HashMap<&str, &NodeProto>) {
         let is_half = |name: &String| self.types.get(name) == Some(&DataType::Float16);
         let from = node.input.first().and_then(|name| self.types.get(name)).copied();
