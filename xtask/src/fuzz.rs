@@ -5,6 +5,7 @@
 //! memory - the input can be made again from the number.
 
 mod captions;
+mod graphs;
 mod hub;
 mod images;
 mod mutate;

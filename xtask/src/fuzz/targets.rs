@@ -16,7 +16,7 @@ use hearth_data::{captions as pairs, inputs};
 use hearth_spec::{Diagnostics, Document};
 use hearth_weights::header;
 
-use super::{captions, hub, images, parts, pickles, scratch, tars, traps::TRAPS};
+use super::{captions, graphs, hub, images, parts, pickles, scratch, tars, traps::TRAPS};
 
 /// Something that reads what users write.
 pub struct Target {
@@ -33,7 +33,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 11] = [
+pub const ALL: [Target; 12] = [
     Target { name: "specs", seeds: specs, words: YAML_WORDS, repair: as_is, run: read_spec },
     Target {
         name: "overrides",
@@ -81,6 +81,13 @@ pub const ALL: [Target; 11] = [
         run: parts::read,
     },
     Target { name: "hub", seeds: hub::seeds, words: hub::WORDS, repair: as_is, run: hub::read },
+    Target {
+        name: "graphs",
+        seeds: graphs::seeds,
+        words: graphs::WORDS,
+        repair: as_is,
+        run: graphs::read,
+    },
 ];
 
 /// The target of this name.

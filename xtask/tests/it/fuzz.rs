@@ -56,6 +56,6 @@ fn a_trap_is_noticed_and_its_input_made_again() {
 fn an_unknown_target_is_answered_with_the_known_ones() {
     let error = targets::find("yaml").map(|_| ()).unwrap_err().to_string();
     let known = "specs, overrides, lists, tars, tokenizer, images, weights, pickles, captions, parts, \
-                 hub";
+                 hub, graphs";
     assert_eq!(error, format!("found `yaml`, needed one of {known}"));
 }
