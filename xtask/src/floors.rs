@@ -109,7 +109,7 @@ const HOUSE: [Place; 12] = [
     },
     Place {
         name: "xtask",
-        uses: &["hearth-clip", "hearth-data", "hearth-spec", "hearth-weights"],
+        uses: &["hearth-clip", "hearth-data", "hearth-deploy", "hearth-spec", "hearth-weights"],
         never: TENSORS,
         invariant: "nothing depends on `xtask`",
     },

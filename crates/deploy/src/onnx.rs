@@ -21,4 +21,5 @@ pub use messages::{
     TensorShapeProto, TensorTypeProto, TypeProto, TypeValue, ValueInfoProto,
 };
 pub use read::{read, read_structure};
+pub(crate) use write::write_widened;
 pub use write::{EMBEDDED_AT_MOST, external_file, try_place, write, write_embedding};

@@ -10,17 +10,23 @@ mod build;
 mod judge;
 mod run;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 pub use judge::{Judgement, LARGEST};
 pub use run::check;
 
-use crate::{half::HalfModel, onnx::ModelProto, trt::TensorRtError};
+use crate::{
+    error::DeployError,
+    half::HalfModel,
+    onnx::{self, ModelProto},
+    trt::TensorRtError,
+};
 
 /// The graph to run, and what its outputs mean.
 #[derive(Debug, Clone)]
 pub struct Twin {
-    /// Twin, original and measures. Inputs are those of the model; all outputs are needed.
+    /// Twin, original and measures. Inputs are those of the model; all outputs are needed. Weights in f16
+    /// become f32 where it is written: two of them in memory would be too much.
     pub model: ModelProto,
     /// What is measured, in the order of the measures.
     watched: Vec<Watched>,
@@ -42,6 +48,11 @@ impl Twin {
     /// The twin of `half`, which was made of `original`.
     pub fn new(original: &ModelProto, half: &HalfModel) -> Twin {
         build::build(original, half)
+    }
+
+    /// Writes the graph, with its values in a file beside it: a runtime maps them and copies none.
+    pub fn write(&self, path: &Path) -> Result<(), DeployError> {
+        onnx::write_widened(&self.model, path)
     }
 
     /// Whether f16 serves what was run: every result finite and at most [`LARGEST`], every output

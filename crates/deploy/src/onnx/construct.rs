@@ -1,5 +1,6 @@
 //! Making messages, and asking them.
 
+use burn::tensor::f16;
 use bytes::Bytes;
 
 use super::messages::{
@@ -148,6 +149,20 @@ impl TensorProto {
             None => self.float_data.clone(),
         };
         (values.len() == self.len()).then_some(values)
+    }
+
+    /// An f16 tensor as f32; any other as it is.
+    pub(crate) fn widened(&self) -> TensorProto {
+        match (self.data_type(), &self.raw_data) {
+            (DataType::Float16, Some(bytes)) => {
+                let values = bytes.as_chunks().0.iter();
+                let wide =
+                    values.flat_map(|&value| f16::from_le_bytes(value).to_f32().to_le_bytes());
+                let raw_data = Some(wide.collect::<Vec<u8>>().into());
+                TensorProto { data_type: DataType::Float.into(), raw_data, ..self.clone() }
+            }
+            _ => self.clone(),
+        }
     }
 
     /// i64 values, likewise.

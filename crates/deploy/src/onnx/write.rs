@@ -39,12 +39,13 @@ pub fn write_embedding(model: &ModelProto, path: &Path, at_most: u64) -> Result<
     if values <= at_most {
         return write_model(model, path, tensors());
     }
-    let beside = external_file(path);
-    let written = write_values(&beside, tensors());
-    written.map_err(FileError::writing(&beside))?;
-    let location = beside.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let moved = moved(tensors(), &location);
-    write_model(model, path, moved.iter())
+    write_beside(model, path, TensorProto::clone)
+}
+
+/// The same with all values but the smallest beside the file, and those of f16 as f32. One at a time is
+/// widened.
+pub(crate) fn write_widened(model: &ModelProto, path: &Path) -> Result<(), DeployError> {
+    write_beside(model, path, TensorProto::widened)
 }
 
 /// Fails where no model can be written to `path`; leaves nothing behind.
@@ -58,32 +59,46 @@ pub fn external_file(path: &Path) -> PathBuf {
     path.with_file_name(format!("{stem}_weights.bin"))
 }
 
-/// The tensors; values that are not small lie one after the other in the file `location`.
-fn moved<'a>(tensors: impl Iterator<Item = &'a TensorProto>, location: &str) -> Vec<TensorProto> {
-    let mut offset = 0;
-    let moved = tensors.map(|tensor| {
-        let length = raw(tensor).len();
-        if length < SMALL {
-            return tensor.clone();
+/// Writes tensors as `form` makes them: values that are not small one after the other into the file
+/// beside the model, which is there before the model is.
+fn write_beside(
+    model: &ModelProto,
+    path: &Path,
+    form: impl Fn(&TensorProto) -> TensorProto,
+) -> Result<(), DeployError> {
+    let beside = external_file(path);
+    let location = beside.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let tensors = model.graph.iter().flat_map(|graph| &graph.initializer);
+    let write = || -> io::Result<Vec<TensorProto>> {
+        let mut file = AtomicFile::create(&beside)?;
+        let (mut offset, mut moved) = (0, Vec::new());
+        for tensor in tensors.map(&form) {
+            let length = raw(&tensor).len();
+            if length < SMALL {
+                moved.push(tensor);
+                continue;
+            }
+            file.file().write_all(raw(&tensor))?;
+            moved.push(at_place(&tensor, &location, offset));
+            offset += length;
         }
-        let external_data = vec![
-            StringStringEntryProto::new("location", location),
-            StringStringEntryProto::new("offset", offset.to_string()),
-            StringStringEntryProto::new("length", length.to_string()),
-        ];
-        offset += length;
-        let data_location = DataLocation::External.into();
-        TensorProto { external_data, data_location, ..without_values(tensor) }
-    });
-    moved.collect()
+        file.commit()?;
+        Ok(moved)
+    };
+    let moved = write().map_err(FileError::writing(&beside))?;
+    write_model(model, path, moved.iter())
 }
 
-fn write_values<'a>(path: &Path, tensors: impl Iterator<Item = &'a TensorProto>) -> io::Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    for tensor in tensors.filter(|tensor| raw(tensor).len() >= SMALL) {
-        file.file().write_all(raw(tensor))?;
-    }
-    file.commit()
+/// The tensor without its values, which lie in the file `location`.
+fn at_place(tensor: &TensorProto, location: &str, offset: usize) -> TensorProto {
+    let length = raw(tensor).len();
+    let external_data = vec![
+        StringStringEntryProto::new("location", location),
+        StringStringEntryProto::new("offset", offset.to_string()),
+        StringStringEntryProto::new("length", length.to_string()),
+    ];
+    let data_location = DataLocation::External.into();
+    TensorProto { external_data, data_location, ..without_values(tensor) }
 }
 
 /// Writes the messages around `tensors` and between them their values, as one message.

@@ -2,8 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use burn::tensor::f16;
-
 use super::{Twin, Watched, judge::Measure};
 use crate::{
     half::{self, HalfModel},
@@ -51,14 +49,11 @@ pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
         pairs: Vec::new(),
         watched: Vec::new(),
     };
-    let mut initializers = Vec::new();
-    for tensor in &graph.initializer {
-        making.weight(tensor, &mut initializers);
-    }
     let labels = labels(&graph);
     for node in &graph.node {
         making.node(node.clone(), &labels);
     }
+    let mut initializers = graph.initializer.clone();
     let shared = shared(&graph);
     let beside = prefixed(original.graph.clone().unwrap_or_default(), &shared);
     initializers.extend(beside.initializer);
@@ -98,17 +93,6 @@ fn labels(graph: &GraphProto) -> HashMap<&str, &NodeProto> {
 }
 
 impl Making<'_> {
-    /// A weight of the file; one in f16 stays so there and is widened where the graph runs, which halves
-    /// its memory.
-    fn weight(&mut self, tensor: &TensorProto, initializers: &mut Vec<TensorProto>) {
-        let mut held = tensor.clone();
-        if tensor.data_type() == DataType::Float16 {
-            held.name = format!("{}/held", tensor.name);
-            self.nodes.push(cast(&held.name, &tensor.name, DataType::Float));
-        }
-        initializers.push(held);
-    }
-
     fn node(&mut self, mut node: NodeProto, makers: &HashMap<&str, &NodeProto>) {
         let is_half = |name: &String| self.types.get(name) == Some(&DataType::Float16);
         let from = node.input.first().and_then(|name| self.types.get(name)).copied();
@@ -184,25 +168,8 @@ fn widen_attributes(node: &mut NodeProto) {
             attribute.i = Some(DataType::Float as i64);
         }
         if let Some(tensor) = &mut attribute.t {
-            *tensor = widened(tensor);
+            *tensor = tensor.widened();
         }
-    }
-}
-
-/// An f16 tensor as f32; any other as it is.
-fn widened(tensor: &TensorProto) -> TensorProto {
-    match (tensor.data_type(), &tensor.raw_data) {
-        (DataType::Float16, Some(bytes)) => {
-            let values: Vec<f32> = bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&value| f16::from_le_bytes(value).to_f32())
-                .collect();
-            let shape: Vec<usize> = tensor.dims.iter().map(|&side| side as usize).collect();
-            TensorProto::floats(tensor.name.clone(), &shape, &values)
-        }
-        _ => tensor.clone(),
     }
 }
 

@@ -32,8 +32,7 @@ pub fn check(
 ) -> Result<Judgement, DeployError> {
     let mut twin = Twin::new(original, half);
     let file = Passing(folder.join(format!(".twin-{}.onnx", std::process::id())));
-    // The runtime maps values that lie in a file of their own; others it copies.
-    onnx::write_embedding(&twin.model, &file.0, 0)?;
+    twin.write(&file.0)?;
     twin.model = ModelProto::default();
     let mut session = runtime.open_plain(&file.0)?;
     let mut all: Option<Judgement> = None;

@@ -28,18 +28,21 @@ pub struct Engine {
 
 impl Engine {
     pub(super) fn new(plan: Vec<u8>, gpu: usize) -> Result<Engine, LibraryError> {
-        let (batches, given) = mpsc::channel();
+        let (batches, given) = mpsc::channel::<Vec<Tensor>>();
         let (results, computed) = mpsc::channel();
         let (ready, made) = mpsc::channel();
         let serve = move || {
-            let mut loaded = match Loaded::new(plan, gpu).and_then(|one| Ok((one.slots()?, one))) {
-                Ok((slots, loaded)) if ready.send(Ok(slots)).is_ok() => loaded,
-                Ok(_) => return,
+            let made = Loaded::new(plan, gpu).and_then(|loaded| Ok((loaded.slots()?, loaded)));
+            let (slots, mut loaded) = match made {
+                Ok(made) => made,
                 Err(error) => {
                     let _ = ready.send(Err(error));
                     return;
                 }
             };
+            if ready.send(Ok(slots)).is_err() {
+                return;
+            }
             for inputs in given {
                 if results.send(loaded.run(&inputs)).is_err() {
                     return;
