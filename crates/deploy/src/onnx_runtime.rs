@@ -58,8 +58,8 @@ impl OnnxRuntime {
         self.load(path, GraphOptimizationLevel::Level3)
     }
 
-    /// Loads a model as it is written, so that its nodes can be looked at, in little memory: no weight
-    /// is kept in another order beside itself.
+    /// Loads a model as it is written, so that its nodes can be looked at, in little memory: weights
+    /// that lie beside it are mapped, and none is kept in another order.
     pub(crate) fn open_plain(&self, path: &Path) -> Result<OnnxSession, DeployError> {
         self.load(path, GraphOptimizationLevel::Disable)
     }

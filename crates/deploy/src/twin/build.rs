@@ -68,9 +68,17 @@ pub(super) fn build(original: &ModelProto, half: &HalfModel) -> Twin {
     if !making.pairs.is_empty() {
         let pairs: Vec<_> = making.pairs.iter().map(|(one, other)| (one, name(other))).collect();
         initializers.push(TensorProto::ints("twin/one", &[1], &[1]));
+        let table = [pairs.len() as i64, Measure::ALL.len() as i64];
+        initializers.push(TensorProto::ints("twin/table", &[2], &table));
+        nodes.extend(measured(&pairs));
         let count = DimensionValue::Fixed(pairs.len() as i64);
-        for measure in Measure::ALL {
-            nodes.extend(measured(measure, &pairs));
+        for (at, measure) in Measure::ALL.into_iter().enumerate() {
+            let column = format!("{}/column", measure.output());
+            initializers.push(TensorProto::ints(column.as_str(), &[], &[at as i64]));
+            nodes.push(
+                NodeProto::new("Gather", ["twin/measures", &column], [measure.output()])
+                    .with(AttributeProto::int("axis", 1)),
+            );
             given.push(ValueInfoProto::tensor(measure.output(), DataType::Float, [count.clone()]));
         }
     }
@@ -204,40 +212,58 @@ fn prefixed(mut graph: GraphProto, shared: &HashSet<String>) -> GraphProto {
     graph
 }
 
-/// The nodes of one measure: a number for each pair, and all of them as one output.
-fn measured(measure: Measure, pairs: &[(&String, String)]) -> Vec<NodeProto> {
+/// The measures of every pair, a row each, of one table.
+///
+/// The table grows row by row, and its nodes stand behind all others: so a runtime that goes back from
+/// the last node to what it needs measures a pair before it computes the next, and keeps no result
+/// longer than that.
+fn measured(pairs: &[(&String, String)]) -> Vec<NodeProto> {
     let mut nodes = Vec::new();
-    let mut all = Vec::new();
     for (at, (exact, original)) in pairs.iter().enumerate() {
-        let value = |part: &str| format!("{}/{at}/{part}", measure.output());
-        let reduced = match measure {
-            Measure::Largest => {
-                nodes.push(NodeProto::new("Abs", [exact.as_str()], [value("abs")]));
-                NodeProto::new("ReduceMax", [value("abs")], [value("scalar")])
-            }
-            Measure::Sum => NodeProto::new("ReduceL1", [exact.as_str()], [value("scalar")]),
-            Measure::Square => {
-                NodeProto::new("ReduceSumSquare", [exact.as_str()], [value("scalar")])
-            }
-            Measure::OriginalSquare => {
-                NodeProto::new("ReduceSumSquare", [original.as_str()], [value("scalar")])
-            }
-            Measure::Product => {
-                let both = [exact.as_str(), original.as_str()];
-                nodes.push(NodeProto::new("Mul", both, [value("product")]));
-                NodeProto::new("ReduceSum", [value("product")], [value("scalar")])
-            }
-        };
-        nodes.push(reduced.with(AttributeProto::int("keepdims", 0)));
-        nodes.push(NodeProto::new(
-            "Reshape",
-            [value("scalar"), "twin/one".to_owned()],
-            [value("one")],
-        ));
-        all.push(value("one"));
+        let numbers = Measure::ALL.map(|measure| {
+            let value = |part: &str| format!("{}/{at}/{part}", measure.output());
+            nodes.extend(reduced(measure, exact, original, value));
+            let scalar = [value("scalar"), "twin/one".to_owned()];
+            nodes.push(NodeProto::new("Reshape", scalar, [value("one")]));
+            value("one")
+        });
+        nodes.push(joined(numbers, format!("twin/{at}/row")));
     }
-    nodes.push(
-        NodeProto::new("Concat", all, [measure.output()]).with(AttributeProto::int("axis", 0)),
-    );
+    nodes.push(NodeProto::new("Identity", ["twin/0/row"], ["twin/0/rows"]));
+    for at in 1..pairs.len() {
+        let both = [format!("twin/{}/rows", at - 1), format!("twin/{at}/row")];
+        nodes.push(joined(both, format!("twin/{at}/rows")));
+    }
+    let all = format!("twin/{}/rows", pairs.len() - 1);
+    nodes.push(NodeProto::new("Reshape", [all.as_str(), "twin/table"], ["twin/measures"]));
     nodes
+}
+
+/// One number of a pair, as `value("scalar")`.
+fn reduced(
+    measure: Measure,
+    exact: &str,
+    original: &str,
+    value: impl Fn(&str) -> String,
+) -> Vec<NodeProto> {
+    let reduce = |op: &str, of: &str| {
+        NodeProto::new(op, [of], [value("scalar")]).with(AttributeProto::int("keepdims", 0))
+    };
+    match measure {
+        Measure::Largest => {
+            let magnitude = NodeProto::new("Abs", [exact], [value("abs")]);
+            vec![magnitude, reduce("ReduceMax", &value("abs"))]
+        }
+        Measure::Sum => vec![reduce("ReduceL1", exact)],
+        Measure::Square => vec![reduce("ReduceSumSquare", exact)],
+        Measure::OriginalSquare => vec![reduce("ReduceSumSquare", original)],
+        Measure::Product => {
+            let product = NodeProto::new("Mul", [exact, original], [value("product")]);
+            vec![product, reduce("ReduceSum", &value("product"))]
+        }
+    }
+}
+
+fn joined<I: Into<String>>(parts: impl IntoIterator<Item = I>, whole: String) -> NodeProto {
+    NodeProto::new("Concat", parts, [whole]).with(AttributeProto::int("axis", 0))
 }

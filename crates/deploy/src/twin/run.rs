@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::tensor::{DType, Element, TensorData};
-
 use super::{Judgement, Run, Twin};
 use crate::{
     DeployError, EngineRunner, Named, OnnxRuntime,
@@ -38,14 +36,8 @@ pub fn check(
     twin.model = ModelProto::default();
     let mut session = runtime.open_plain(&file.0)?;
     let mut all: Option<Judgement> = None;
-    // Measures keep the results of all nodes in memory: of one sample where the graph takes one.
-    let singles = session.batches().contains(&1);
-    let runs = samples.iter().flat_map(|sample| match singles {
-        true => one_by_one(sample),
-        false => vec![sample.clone()],
-    });
-    for inputs in runs {
-        let found = session.run(&inputs)?;
+    for sample in samples {
+        let found = session.run(sample)?;
         let run: Run = found
             .into_iter()
             .map(|(name, values)| {
@@ -61,29 +53,4 @@ pub fn check(
         });
     }
     Ok(all.unwrap_or_default())
-}
-
-/// The samples of a batch, each as a batch of its own.
-fn one_by_one(batch: &[Named]) -> Vec<Vec<Named>> {
-    let count = batch.first().and_then(|(_, values)| values.shape().first().copied()).unwrap_or(0);
-    if batch.iter().any(|(_, values)| values.shape().first() != Some(&count)) {
-        return vec![batch.to_vec()];
-    }
-    let row = |at: usize| {
-        let of = |(name, values): &Named| match values.dtype() {
-            DType::I64 => (name.clone(), part::<i64>(values, at, count)),
-            _ => (name.clone(), part::<f32>(values, at, count)),
-        };
-        batch.iter().map(of).collect()
-    };
-    (0..count).map(row).collect()
-}
-
-/// Sample `at` of `count`.
-fn part<E: Element>(values: &TensorData, at: usize, count: usize) -> TensorData {
-    let all = values.as_slice::<E>().expect("inputs are f32 or i64");
-    let each = all.len() / count;
-    let mut shape = values.shape().as_slice().to_vec();
-    shape[0] = 1;
-    TensorData::new(all[at * each..(at + 1) * each].to_vec(), shape)
 }
