@@ -28,7 +28,8 @@ pub(super) fn check(model: &ModelProto, path: &Path) -> Result<(), DeployError> 
         // Tensors that lie on each other could take any amount of memory.
         let held: u64 = lengths.values().sum();
         if needed > held {
-            let problem = format!("which has fewer bytes than all tensors up to this one: {held}");
+            let problem =
+                format!("which has {held} bytes, the tensors up to this one need {needed}");
             return Err(wrong(tensor, path, problem));
         }
     }

@@ -111,6 +111,15 @@ fn external_data_that_is_not_as_the_model_says_is_refused() {
     let found =
         change(|_, model| model.graph.as_mut().unwrap().initializer[0].dims = vec![i64::MAX; 4]);
     assert!(found.contains("is not what the shape"), "{found}");
+    let found = change(|_, model| {
+        let graph = model.graph.as_mut().unwrap();
+        let again = TensorProto { name: "again".to_owned(), ..graph.initializer[0].clone() };
+        graph.initializer.insert(2, again);
+    });
+    assert!(
+        found.ends_with("which has 3600 bytes, the tensors up to this one need 6000"),
+        "{found}"
+    );
     for location in ["../outside.bin", "", "/etc/passwd", "a/../../outside.bin", "."] {
         let change = |model: &mut ModelProto| *entry(model, 0, "location") = location.to_owned();
         let folder = tempfile::tempdir().unwrap();
