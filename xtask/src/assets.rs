@@ -9,7 +9,7 @@ use image::{ExtendedColorType, ImageEncoder, RgbImage};
 use serde_json::{Map, Value, json};
 
 use crate::draw::draw;
-use crate::shapes::{self, Scene};
+use crate::shapes::{self, COLOURS, SHAPES, Scene};
 
 /// Words that no caption holds: padding is 0, the end of a text 1, an unknown word 2, as in SigLIP2's vocabulary.
 const SPECIAL_TOKENS: [&str; 3] = ["<pad>", "<eos>", "<unk>"];
@@ -27,13 +27,17 @@ fn write_pairs(folder: &Path, split: &str, scenes: &[Scene]) -> Result<()> {
     let images = empty(folder.join(split).join("images"))?;
     let captions = empty(folder.join(split).join("captions"))?;
     let key = shapes::key().of("jitter").of(split);
+    let (mut by_shape, mut by_colour) = (String::new(), String::new());
     for (index, scene) in scenes.iter().enumerate() {
         let picture = draw(scene, &mut key.at(index as u64).rng());
         put(&images.join(format!("{index:04}.png")), &encode_png(&picture)?)?;
         let caption = scene.caption() + "\n";
         put(&captions.join(format!("{index:04}.txt")), caption.as_bytes())?;
+        by_shape += &format!("images/{index:04}.png\t{}\n", SHAPES[scene.shape]);
+        by_colour += &format!("images/{index:04}.png\t{}\n", COLOURS[scene.colour].0);
     }
-    Ok(())
+    put(&folder.join(split).join("shapes.tsv"), by_shape.as_bytes())?;
+    put(&folder.join(split).join("colours.tsv"), by_colour.as_bytes())
 }
 
 fn encode_png(picture: &RgbImage) -> Result<Vec<u8>> {

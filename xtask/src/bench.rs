@@ -34,7 +34,7 @@ pub struct Options {
     /// Steps of a turn of `clip`.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Only these groups.
+    /// Only these groups; the results of the others stay.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Group>,
     /// Profile of Hearth's programs; published numbers are those of `dist`.
@@ -69,8 +69,9 @@ pub fn run(options: &Options) -> Result<()> {
         }
         sections.push((group, sides));
     }
-    let text = results::render(&sections, &machine::describe(options, &peers));
     let path = crate::root().join(&options.output);
+    let before = fs::read_to_string(&path).unwrap_or_default();
+    let text = results::render(&sections, &machine::describe(options, &peers), &before);
     let aside = path.with_extension("md.part");
     fs::write(&aside, text).with_context(|| aside.display().to_string())?;
     fs::rename(&aside, &path).with_context(|| path.display().to_string())?;

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use hearth_clip::spec::ClipSpec;
+use hearth_mae::spec::MaeSpec;
+use hearth_spec::{json_schema, markdown};
 
 /// What to do with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +22,11 @@ const MOST_LINES: usize = 30;
 
 /// Every generated file: its path in the repository and its content.
 pub fn files() -> Vec<(&'static str, String)> {
-    let schema = hearth_spec::json_schema::<ClipSpec>();
     vec![
-        ("docs/specs/clip.md", hearth_spec::markdown::<ClipSpec>("clip")),
-        ("docs/schemas/clip.json", format!("{schema:#}\n")),
+        ("docs/specs/clip.md", markdown::<ClipSpec>("clip")),
+        ("docs/schemas/clip.json", format!("{:#}\n", json_schema::<ClipSpec>())),
+        ("docs/specs/mae.md", markdown::<MaeSpec>("mae")),
+        ("docs/schemas/mae.json", format!("{:#}\n", json_schema::<MaeSpec>())),
     ]
 }
 

@@ -25,15 +25,33 @@ pub fn sin_cos_2d(grid: usize, width: usize) -> Vec<f32> {
     table
 }
 
+/// Which of PyTorch's two bicubic interpolations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bicubic {
+    /// The kernel covers all that becomes one position: `resize_pos_embed` of open_clip, timm.
+    Antialiased,
+    /// Four positions become one, however many there are: MAE's `interpolate_pos_embed`.
+    Plain,
+}
+
 /// Resizes a table of square-grid positions, keeping `prefix` leading rows (a class token) as they
 /// are: [prefix + a * a, width] -> [prefix + b * b, width]. `None` where a row count is no square.
 ///
-/// Bicubic with antialiasing and half-pixel centres, as `resize_pos_embed` of open_clip does.
-pub fn resize_grid(table: &[f32], prefix: usize, width: usize, rows: usize) -> Option<Vec<f32>> {
+/// Half-pixel centres.
+pub fn resize_grid(
+    table: &[f32],
+    prefix: usize,
+    width: usize,
+    rows: usize,
+    bicubic: Bicubic,
+) -> Option<Vec<f32>> {
     let from = exact_sqrt((table.len() / width).checked_sub(prefix)?)?;
     let to = exact_sqrt(rows.checked_sub(prefix)?)?;
     let (kept, grid) = table.split_at(prefix * width);
-    let weights = antialiased(from, to, 2.0, cubic);
+    let weights = match bicubic {
+        Bicubic::Antialiased => antialiased(from, to, 2.0, |x| cubic(x, -0.5)),
+        Bicubic::Plain => plain(from, to),
+    };
 
     // Columns first, then rows; both passes are the same small matrix.
     let mut narrowed = vec![0.0f64; from * to * width];
@@ -140,15 +158,31 @@ fn antialiased(
         .collect()
 }
 
+/// For each of `to` positions, the four nearest source positions, those at an edge again and again, and
+/// their weights.
+fn plain(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
+    let scale = from as f64 / to as f64;
+    (0..to)
+        .map(|i| {
+            let centre = (i as f64 + 0.5) * scale - 0.5;
+            let nearest = centre.floor();
+            let place = |place: f64| place.clamp(0.0, (from - 1) as f64) as usize;
+            (-1..=2)
+                .map(|k| nearest + f64::from(k))
+                .map(|at| (place(at), cubic(at - centre, -0.75)))
+                .collect()
+        })
+        .collect()
+}
+
 /// The kernel of linear interpolation.
 fn triangle(x: f64) -> f64 {
     (1.0 - x.abs()).max(0.0)
 }
 
-/// Keys' cubic kernel with a = -0.5, which PyTorch uses when antialiasing.
-fn cubic(x: f64) -> f64 {
+/// Keys' cubic kernel; PyTorch has a = -0.5 when antialiasing, else a = -0.75.
+fn cubic(x: f64, a: f64) -> f64 {
     let x = x.abs();
-    let a = -0.5;
     if x < 1.0 {
         ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
     } else if x < 2.0 {
@@ -185,15 +219,34 @@ mod tests {
     #[test]
     fn resizing_to_the_same_grid_changes_nothing() {
         let table: Vec<f32> = (0..(1 + 9) * 2).map(|i| i as f32).collect();
-        let resized = resize_grid(&table, 1, 2, 10).expect("both grids are squares");
-        for (found, expected) in resized.iter().zip(&table) {
-            assert!((found - expected).abs() < 1e-5);
+        for bicubic in [Bicubic::Antialiased, Bicubic::Plain] {
+            let resized = resize_grid(&table, 1, 2, 10, bicubic).expect("both grids are squares");
+            for (found, expected) in resized.iter().zip(&table) {
+                assert!((found - expected).abs() < 1e-5);
+            }
         }
+    }
+
+    /// Numbers of PyTorch 2.15.
+    #[test]
+    fn both_interpolations_are_those_of_pytorch() {
+        let table: Vec<f32> = (0..16).map(|i| (i as f32).sin()).collect();
+        let check = |side: usize, bicubic: Bicubic, expected: &[f32]| {
+            let found = resize_grid(&table, 0, 1, side * side, bicubic).expect("two squares");
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 2e-6, "{found} {expected}");
+            }
+        };
+        let plain = [-0.0152134, 0.5303442, 1.0966827, 1.1060786, 0.555793, 0.0168137];
+        check(6, Bicubic::Plain, &plain);
+        let wide = [-0.0100872, 0.4764626, 1.0260967, 1.0456599, 0.5230726, 0.0492656];
+        check(6, Bicubic::Antialiased, &wide);
+        check(3, Bicubic::Antialiased, &[-0.1552884, 0.505077, 0.4473342]);
     }
 
     #[test]
     fn a_row_count_that_is_no_square_is_refused() {
-        assert_eq!(resize_grid(&[0.0; 20], 1, 2, 12), None);
-        assert_eq!(resize_grid(&[0.0; 18], 0, 3, 4), None);
+        assert_eq!(resize_grid(&[0.0; 20], 1, 2, 12, Bicubic::Plain), None);
+        assert_eq!(resize_grid(&[0.0; 18], 0, 3, 4, Bicubic::Plain), None);
     }
 }

@@ -1,27 +1,25 @@
 //! `clip check`: everything short of a step - spec, files, weights, sizes, steps, memory.
 
 use burn::{module::Module, tensor::Device};
-use hearth_engine::{Batches, Replicas, Run, Summary};
+use hearth_engine::{Batches, Run, Summary, grouped};
 use hearth_spec::Document;
 
 use crate::{
     dataset::{TrainBatches, check_pictures},
     error::ClipError,
-    experiment, memory,
+    memory,
     peft::Peft,
-    replicas,
     setup::Setup,
     source::{training_data, validation_data},
     spec::{Action, ClipSpec},
-    summary::grouped,
 };
 
 /// Checks a training spec without writing anything.
 pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
-    let spec = experiment::read(document, Action::Train, run)?;
+    let spec = ClipSpec::read(document, Action::Train, run)?;
     let setup = Setup::new(document, &spec, spec.weights(Action::Train), run)?;
     let peft = Peft::of(document, &spec, &setup)?;
-    let replicas = replicas::of_training(document, &spec, None, run)?;
+    let replicas = spec.replicas(document, None, run)?;
     let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
     check_pictures(data.dataset(), run)?;
     let validation = validation_data(&spec, &setup, run)?;
@@ -53,7 +51,7 @@ pub fn check(document: &Document, run: &Run) -> Result<Summary, ClipError> {
             "steps",
             format!("{} ({} epochs of {})", grouped(plan.total_steps()), plan.epochs, data.steps()),
         ),
-        ("replicas", replicas_of(&replicas)),
+        ("replicas", replicas.to_string()),
         ("memory", format!("about {} MB", megabytes(estimate.total()))),
         (
             "  parameters",
@@ -72,13 +70,6 @@ fn parts(data: &TrainBatches) -> String {
         1 => grouped(data.global_batch()),
         parts => format!("{} in {parts} micro-batches", grouped(data.global_batch())),
     }
-}
-
-/// `2, 1 thread each`
-fn replicas_of(replicas: &Replicas) -> String {
-    let threads = replicas.threads();
-    let plural = if threads == 1 { "" } else { "s" };
-    format!("{}, {threads} thread{plural} each", replicas.count())
 }
 
 fn files(spec: &ClipSpec) -> String {

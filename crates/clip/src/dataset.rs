@@ -13,11 +13,9 @@ use hearth_data::{
     transform::{Augmentation, Drawn, PictureRecipe, ResizeMode},
     unreadable::Unreadable,
 };
-use hearth_engine::{Run, Samples, ignored_orientation};
-use rayon::prelude::*;
+use hearth_engine::{Identity, Run, Samples};
 
 use crate::{
-    parts::Identity,
     pictures::{Pictures, Prepared, position_crop},
     task::Batch,
 };
@@ -160,50 +158,15 @@ impl CaptionedPictures {
     }
 }
 
-/// Reads and decodes every picture once and names all that cannot be used; an error where they
-/// may not be left out.
-///
-/// Only the headers tell size and format; the pixels behind them may be torn, so all are decoded. A
-/// picture of several pairs, which then follow each other, is decoded once.
+/// Reads every picture once; see [`hearth_engine::check_pictures`]. That of several pairs, which then follow
+/// each other, is decoded once.
 pub(crate) fn check_pictures(dataset: &CaptionedPictures, run: &Run) -> Result<(), DataError> {
-    let repeats = |at: usize| at > 0 && dataset.pairs[at - 1].image == dataset.pairs[at].image;
-    let read = |Pair { image, .. }: &Pair| {
-        let bytes = image.read(dataset.reading.limits.bytes)?;
+    let image = |at: usize| &dataset.pairs[at].image;
+    let read = |at: usize| {
+        let bytes = image(at).read(dataset.reading.limits.bytes)?;
         let decoded = decode_as(&bytes, &dataset.reading);
-        decoded.map(|decoded| decoded.orientation).map_err(|problem| image.refuse(problem))
+        decoded.map(|decoded| decoded.orientation).map_err(|problem| image(at).refuse(problem))
     };
-    let first: Vec<usize> = (0..dataset.pairs.len()).filter(|at| !repeats(*at)).collect();
-    let found: Vec<Result<Orientation, DataError>> =
-        first.par_iter().map(|at| read(&dataset.pairs[*at])).collect();
-    let is_turned = |found: &&Result<Orientation, DataError>| {
-        found.as_ref().is_ok_and(|orientation| *orientation != Orientation::UPRIGHT)
-    };
-    match found.iter().filter(is_turned).count() {
-        0 => {}
-        turned => run.warn(&ignored_orientation(turned, &found.len().to_string())),
-    }
-    let mut refused = Vec::new();
-    for (index, found) in first.into_iter().zip(found) {
-        let Err(error) = found else { continue };
-        match dataset.unreadable.leave_out(index, error) {
-            Err(error) => refused.push(error),
-            // Its other pairs are lost with it.
-            Ok(()) => {
-                for at in (index + 1..dataset.pairs.len()).take_while(|at| repeats(*at)) {
-                    let Err(error) = read(&dataset.pairs[at]) else { break };
-                    refused.extend(dataset.unreadable.leave_out(at, error).err());
-                }
-            }
-        }
-    }
-    dataset.unreadable.take_news().iter().for_each(|news| run.warn(news));
-    match refused.pop() {
-        None => Ok(()),
-        // All of them were named just now.
-        Some(error @ DataError::TooManyUnreadable { .. }) => Err(error),
-        Some(error) => {
-            refused.push(error);
-            Err(DataError::Several(refused))
-        }
-    }
+    let repeats = |at: usize| at > 0 && image(at - 1) == image(at);
+    hearth_engine::check_pictures(dataset, read, repeats, run)
 }

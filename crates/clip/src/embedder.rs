@@ -13,7 +13,7 @@ use hearth_deploy::{DeployError, EngineRunner, Named, Port};
 use hearth_engine::{Replicas, Run};
 
 use crate::{
-    error::ClipError, export::names, exported::Runner, model::Clip, pictures::Pictures, replicas,
+    error::ClipError, export::names, exported::Runner, model::Clip, pictures::Pictures,
     retrieval::Pairs, setup::Setup, zero_shot::Calibration,
 };
 
@@ -50,7 +50,7 @@ impl Embedder {
     /// Into how many parts a batch is cut: a runtime has threads of its own.
     pub(crate) fn replicas(&self, batch: usize, run: &Run) -> Result<Replicas, ClipError> {
         match self {
-            Embedder::Towers(..) => replicas::of_machine(batch, &run.device),
+            Embedder::Towers(..) => Ok(Replicas::of_machine(batch, &run.device)?),
             Embedder::Graphs(graphs) => {
                 graphs.tell_of_parts(batch, run);
                 Ok(Replicas::one())

@@ -8,8 +8,6 @@ use hearth_engine::{EngineError, FileError};
 use hearth_spec::Diagnostics;
 use hearth_weights::WeightsError;
 
-use crate::spec::Action;
-
 /// Why an action ended without its result.
 #[derive(Debug, thiserror::Error)]
 pub enum ClipError {
@@ -91,27 +89,11 @@ pub enum ClipError {
         /// `vision` or `text`.
         tower: &'static str,
     },
-    /// A file that would be replaced.
-    #[error("{}: this file exists already, need the name of a new one", .path.display())]
-    Exists {
-        /// The file.
-        path: PathBuf,
-        /// What would have written it.
-        action: Action,
-    },
     /// An embedding is infinite or not a number.
     #[error("{sample}: the model's answer is not finite")]
     NotFinite {
         /// The picture or the prompt.
         sample: String,
-    },
-    /// An embeddings file.
-    #[error("{}: {reason}", .path.display())]
-    Hdf5 {
-        /// The file.
-        path: PathBuf,
-        /// What the HDF5 library said.
-        reason: String,
     },
 }
 
@@ -137,13 +119,6 @@ impl ClipError {
             ClipError::NoTower { tower, .. } => vec![format!(
                 "put the `_{tower}` file of the same export beside it, or name a file with both towers"
             )],
-            ClipError::Exists { action, .. } => {
-                let key = match action {
-                    Action::Export => "export.onnx_file",
-                    _ => "results_dir",
-                };
-                vec![format!("delete the file, or name another one in `{key}`")]
-            }
             ClipError::Recipe { .. } => vec![
                 "load it as plain weights: set `model.type` and `hearth.model.tokenizer`, and name \
                  the file in `train.pretrained_model_path`"

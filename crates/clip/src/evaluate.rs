@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use hearth_engine::{Metrics, Replicas, Run, Summary, atomic_file, gather};
+use hearth_engine::{EngineError, Metrics, Replicas, Run, Summary, experiment, gather, report};
 use hearth_spec::Document;
 use serde_json::{Map, Value};
 
@@ -10,11 +10,10 @@ use crate::{
     dataset::EvalBatches,
     embedder::Embedder,
     error::ClipError,
-    experiment,
     retrieval::{self, Pairs},
     setup::Setup,
     source::validation_data,
-    spec::Action,
+    spec::{Action, ClipSpec},
     summary,
     task::Batch,
     zero_shot,
@@ -22,7 +21,7 @@ use crate::{
 
 /// Evaluates a checkpoint, exported graphs or engines.
 pub fn evaluate(document: &Document, run: &Run) -> Result<Summary, ClipError> {
-    let spec = experiment::read(document, Action::Evaluate, run)?;
+    let spec = ClipSpec::read(document, Action::Evaluate, run)?;
     let setup = Setup::of_action(document, &spec, Action::Evaluate, run)?;
     let model = spec.model_path(Action::Evaluate);
     if let Some(path) = model {
@@ -66,7 +65,7 @@ fn retrieval(
     let (size, length) = (setup.recipe.picture.size as usize, setup.recipe.text.context_length);
     let embed = |batch: Batch| embedder.pairs((&batch.pictures, size), (&batch.ids, length));
     match gather(pairs, replicas, run, embed, Pairs::then)? {
-        ControlFlow::Break(()) => Err(summary::interrupted(run)),
+        ControlFlow::Break(()) => Err(EngineError::interrupted(run).into()),
         ControlFlow::Continue(found) => {
             let metrics = |pairs| retrieval::metrics(&pairs, &run.device);
             Ok(found.map_or_else(Vec::new, metrics))
@@ -99,12 +98,7 @@ impl Results {
     fn report(self, run: &Run) -> Result<Summary, ClipError> {
         let named: Metrics =
             self.metrics.into_iter().map(|(name, value)| (format!("test/{name}"), value)).collect();
-        run.status.test_metrics(&named);
-        let points: Vec<(&str, f64)> =
-            named.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        run.events().scalars(0, &points);
-        let json = serde_json::to_string_pretty(&Value::Object(self.json)).expect("plain values");
-        atomic_file::write(&run.results.join("results.json"), format!("{json}\n").as_bytes())?;
+        report(run, &named, self.json)?;
         Ok(self.tables.join("\n\n").into())
     }
 }

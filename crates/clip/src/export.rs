@@ -6,16 +6,12 @@ mod towers;
 
 use burn::tensor::{Device, TensorData};
 use hearth_data::random::Key;
-use hearth_deploy::{
-    DeployError, Named, Network, OnnxRuntime, Options, first_difference, get_onnx_runtime, onnx,
-    parity::{self, Parity, Sample},
-};
-use hearth_engine::{Run, Summary};
+use hearth_deploy::{Exported, Exporter, Follower, Named, Network, Options, keys};
+use hearth_engine::{Run, Summary, experiment};
 use hearth_spec::Document;
 
 use crate::{
     error::ClipError,
-    experiment,
     model::Clip,
     recipe,
     setup::Setup,
@@ -25,12 +21,6 @@ use crate::{
 pub(crate) use files::{Files, Graph, TEXT, VISION};
 pub(crate) use towers::names;
 pub use towers::{TowerGraph, Towers};
-
-/// Versions of the operators that are written.
-pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 17..=22;
-
-/// Numbers of samples with which a file is checked.
-const CHECKED_WITH: [usize; 3] = [1, 2, 5];
 
 /// Captions of the check.
 pub(crate) const CAPTIONS: [&str; 8] = [
@@ -46,7 +36,7 @@ pub(crate) const CAPTIONS: [&str; 8] = [
 
 /// Writes the towers of a checkpoint as ONNX.
 pub fn export(document: &Document, run: &Run) -> Result<Summary, ClipError> {
-    let spec = experiment::read(document, Action::Export, run)?;
+    let spec = ClipSpec::read(document, Action::Export, run)?;
     let checkpoint = spec.weights(Action::Export);
     let setup = Setup::new(document, &spec, checkpoint, run)?;
     let files = Files::of(&spec, run);
@@ -57,13 +47,24 @@ pub fn export(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     }
     experiment::write(&spec, run)?;
 
-    let job = Job { setup: &setup, spec: &spec, run, runtime: OnnxRuntime::find() };
+    let follower = Follower {
+        notice: &|line| run.notice(line),
+        warn: &|line| run.warn(line),
+        is_stopped: &|| run.stop.requested().is_some(),
+    };
+    let exporter = Exporter::new(&follower, spec.export.verbose);
+    let options = options(&spec, &setup);
+    run.progress.begin("export", graphs.len() as u64);
     let mut written = Vec::new();
-    for graph in &graphs {
-        written.push(job.write(graph)?);
+    for (done, Graph { network, path }) in (1..).zip(&graphs) {
+        let towers = OfSetup { network, setup: &setup, run: (done == 1).then_some(run) };
+        let parity = exporter.write(&towers, path, &options)?;
+        written.push(format!("{}\n{parity}", path.display()));
+        run.progress.advance(done, "");
     }
-    side::write(&spec, &setup, &files, &job.model(true)?)?;
-    written.push(job.verdict());
+    run.progress.end();
+    side::write(&spec, &setup, &files, &model(&setup, None)?)?;
+    written.push(exporter.verdict());
     let next = ["evaluate", "inference"].map(|action| {
         let (spec, model) = (document.name(), files.base().display());
         format!("clip {action} -e {spec} {action}.checkpoint={model}")
@@ -71,76 +72,49 @@ pub fn export(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     Ok(Summary { text: written.join("\n\n"), next: next.into() })
 }
 
-struct Job<'a> {
-    setup: &'a Setup,
-    spec: &'a ClipSpec,
-    run: &'a Run,
-    runtime: Result<OnnxRuntime, DeployError>,
+fn options(spec: &ClipSpec, setup: &Setup) -> Options {
+    let export = &spec.export;
+    Options {
+        opset: keys::opset(export.opset_version),
+        batch: usize::try_from(export.batch_size).ok(),
+        metadata: recipe::onnx_metadata(&setup.recipe, &setup.tokenizer),
+        kernels: Vec::new(),
+    }
 }
 
-impl Job<'_> {
-    /// The model, on the CPU: an export records it and computes little.
-    fn model(&self, silent: bool) -> Result<Clip, ClipError> {
-        let (model, reports) = self.setup.model(&Key::new(0), &Device::flex())?;
-        if !silent {
-            reports.iter().for_each(|report| self.run.notice(&report.to_string()));
-        }
-        Ok(model)
+/// The model on the CPU; what was loaded is told to `run`.
+fn model(setup: &Setup, run: Option<&Run>) -> Result<Clip, ClipError> {
+    let (model, reports) = setup.model(&Key::new(0), &Device::flex())?;
+    if let Some(run) = run {
+        reports.iter().for_each(|report| run.notice(&report.to_string()));
+    }
+    Ok(model)
+}
+
+/// Towers of a setup's model.
+pub(crate) struct OfSetup<'a> {
+    pub(crate) network: &'a TowerGraph,
+    pub(crate) setup: &'a Setup,
+    /// Who hears what was loaded.
+    pub(crate) run: Option<&'a Run>,
+}
+
+impl Exported for OfSetup<'_> {
+    type Network = TowerGraph;
+    type Error = ClipError;
+
+    fn network(&self) -> &TowerGraph {
+        self.network
     }
 
-    fn options(&self) -> Options {
-        let export = &self.spec.export;
-        Options {
-            opset: export.opset_version.max(*OPSETS.start()),
-            batch: usize::try_from(export.batch_size).ok(),
-            metadata: recipe::onnx_metadata(&self.setup.recipe, &self.setup.tokenizer),
-            kernels: Vec::new(),
-        }
+    fn model(&self) -> Result<Clip, ClipError> {
+        model(self.setup, self.run)
     }
 
-    /// Writes one graph and compares it. The model is not kept beside what is made of it: both are large.
-    fn write(&self, graph: &Graph) -> Result<String, ClipError> {
-        let Graph { network, path } = graph;
-        self.run.progress.begin(&path.display().to_string(), 3);
-        let model = self.model(network.towers() == Towers::Text)?;
-        let options = self.options();
-        let batches = options.batch.map_or(CHECKED_WITH, |batch| [batch; 3]);
-        let samples = match &self.runtime {
-            Ok(_) => (batches.into_iter().enumerate())
-                .map(|(index, batch)| self.sample(network, &model, (index, batch)))
-                .collect::<Result<Vec<Sample>, ClipError>>()?,
-            Err(_) => Vec::new(),
-        };
-        self.run.progress.advance(1, "");
-        let written = hearth_deploy::export(network, &model, &options)?;
-        drop(model);
-        onnx::check(&written, path)?;
-        if self.spec.export.verbose {
-            onnx::listing(&written).iter().for_each(|line| self.run.notice(line));
-        }
-        onnx::write(&written, path)?;
-        drop(written);
-        self.run.progress.advance(2, "");
-        let parity = match &self.runtime {
-            Ok(runtime) => self.verify(graph, runtime, &options, &samples)?.to_string(),
-            Err(_) => {
-                parity::forget(path)?;
-                "not verified".to_owned()
-            }
-        };
-        self.run.progress.end();
-        Ok(format!("{}\n{parity}", path.display()))
-    }
-
-    /// What the model makes of pictures of noise and of sentences.
-    fn sample(
-        &self,
-        network: &TowerGraph,
-        model: &Clip,
-        (index, batch): (usize, usize),
-    ) -> Result<Sample, ClipError> {
+    /// Pictures of noise, and sentences.
+    fn inputs(&self, index: usize, batch: usize) -> Result<Vec<Named>, ClipError> {
         let mut inputs: Vec<Named> = Vec::new();
-        for port in network.inputs() {
+        for port in self.network.inputs() {
             let shape = port.shape(batch);
             let count = shape.iter().product();
             let values = match port.name.as_str() {
@@ -161,41 +135,6 @@ impl Job<'_> {
             };
             inputs.push((port.name, values));
         }
-        Ok(parity::sample(network, model, inputs, &Device::flex()))
-    }
-
-    /// Compares the file with `samples`, and finds the first module that differs if they do.
-    fn verify(
-        &self,
-        Graph { network, path }: &Graph,
-        runtime: &OnnxRuntime,
-        options: &Options,
-        samples: &[Sample],
-    ) -> Result<Parity, ClipError> {
-        let mut session = runtime.open(path)?;
-        let parity = parity::compare(&mut session, samples, parity::TOLERANCE)?;
-        drop(session);
-        let mut first = None;
-        if !parity.holds() {
-            let (model, written) = (self.model(true)?, (path.as_path(), options));
-            let inputs = &samples[0].inputs;
-            first = first_difference(network, &model, written, inputs, runtime, parity::TOLERANCE)?;
-        }
-        parity::settle(path, &parity, "ONNX Runtime", first.as_deref())?;
-        Ok(parity)
-    }
-
-    /// What the end of the action says about the comparison.
-    fn verdict(&self) -> String {
-        match &self.runtime {
-            Ok(_) => "verified: ONNX Runtime computes what the model does".to_owned(),
-            Err(problem) => {
-                self.run.warn(&format!("{problem}; the files are not verified"));
-                let commands = get_onnx_runtime().join("\n  ");
-                format!(
-                    "not verified. To verify an export, get ONNX Runtime and export again:\n  {commands}"
-                )
-            }
-        }
+        Ok(inputs)
     }
 }

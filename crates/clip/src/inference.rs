@@ -19,19 +19,19 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::PictureRecipe,
 };
-use hearth_engine::{Replicas, Run, Summary, cut, ignored_orientation};
+use hearth_engine::{
+    EngineError, Identity, Replicas, Run, Summary, cut, experiment, ignored_orientation,
+};
 use hearth_spec::Document;
 
 use crate::{
     embedder::Embedder,
     embeddings::{self, Kind},
     error::ClipError,
-    experiment,
-    parts::{Identity, Parts, Record},
+    parts::{Parts, Record},
     pictures::{Pictures, Prepared},
     setup::Setup,
     spec::{Action, ClipSpec},
-    summary,
 };
 
 /// Records read back at once when the HDF5 file is assembled.
@@ -39,7 +39,7 @@ const ASSEMBLY_BATCH: usize = 1024;
 
 /// Embeds everything that the spec names.
 pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
-    let spec = experiment::read(document, Action::Inference, run)?;
+    let spec = ClipSpec::read(document, Action::Inference, run)?;
     let setup = Setup::of_action(document, &spec, Action::Inference, run)?;
     let model = spec.model_path(Action::Inference);
     let (embedder, reports) = setup.embedder(run)?;
@@ -47,7 +47,8 @@ pub fn inference(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     reports.iter().for_each(|report| run.notice(&report.to_string()));
     experiment::write(&spec, run)?;
 
-    let (batch, reading) = (spec.inference.batch_size, spec.reading());
+    let (batch, reading) =
+        (spec.inference.batch_size, hearth_engine::reading(&spec.hearth.dataset.reading));
     let replicas = embedder.replicas(batch, run)?;
     let job = Job { embedder, setup: &setup, run, replicas, batch, reading };
     let mut written = Vec::new();
@@ -153,7 +154,7 @@ impl Job<'_> {
             self.run.progress.advance(parts.finished() as u64, "");
             if self.run.stop.requested().is_some() && parts.finished() < names.len() {
                 self.run.progress.end();
-                return Err(summary::interrupted(self.run));
+                return Err(EngineError::interrupted(self.run).into());
             }
         }
         self.run.progress.end();

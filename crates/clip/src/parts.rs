@@ -11,7 +11,6 @@ use std::{
 };
 
 use hearth_engine::FileError;
-use sha2::{Digest, Sha256};
 
 /// Rows of one kind of input that are on disk.
 #[derive(Debug)]
@@ -32,28 +31,6 @@ pub struct Record {
     pub index: u64,
     /// Its embedding; none where the input could not be read.
     pub row: Option<Vec<f32>>,
-}
-
-/// What identifies work whose rows may be continued.
-#[derive(Debug, Default)]
-pub struct Identity(Sha256);
-
-impl Identity {
-    /// Adds a part; order and boundaries count.
-    pub fn add(&mut self, part: &[u8]) {
-        self.0.update((part.len() as u64).to_le_bytes());
-        self.0.update(part);
-    }
-
-    /// Hexadecimal digest.
-    pub fn finish(self) -> String {
-        hex(&self.0.finalize())
-    }
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Parts {
@@ -244,7 +221,7 @@ mod tests {
     #[test]
     fn the_boundaries_of_an_identity_count() {
         let digest = |parts: &[&str]| {
-            let mut identity = Identity::default();
+            let mut identity = hearth_engine::Identity::default();
             parts.iter().for_each(|part| identity.add(part.as_bytes()));
             identity.finish()
         };

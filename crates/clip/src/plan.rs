@@ -1,22 +1,15 @@
 //! From keys of a spec to the plan of the loop: intervals, schedule, best checkpoints.
 
-use std::path::PathBuf;
-
 use hearth_data::random::Key;
-use hearth_engine::{
-    Batches, Best, Better, Decay, Every, FileName, Fingerprint, Plan, Run, Schedule,
-};
-use hearth_spec::{
-    Document,
-    common::{IntervalUnit, MonitorMode},
-};
+use hearth_engine::{Batches, Best, Decay, Every, Fingerprint, Monitored, Plan, Run, Schedule};
+use hearth_spec::{Document, common::ExifOrientation};
 
 use crate::{
     dataset::TrainBatches,
     error::ClipError,
     peft::Peft,
     retrieval::METRICS,
-    spec::{AugmentationSpec, ClipSpec, ExifOrientation, RegularizationSpec, Scheduler, TrainSpec},
+    spec::{AugmentationSpec, ClipSpec, RegularizationSpec, Scheduler, TrainSpec},
     task::Rates,
 };
 
@@ -50,18 +43,16 @@ pub(crate) fn plan(
                 Scheduler::Constant => Decay::Constant,
             },
             warmup_steps: spec.train.optim.warmup_steps,
+            rises_from: 1,
             total_steps: common.num_epochs * steps_per_epoch,
         },
         clip_grad_norm: spec.train.max_grad_norm(),
-        checkpoint: match common.checkpoint_interval_unit {
-            IntervalUnit::Epoch => Every::Epochs(common.checkpoint_interval),
-            IntervalUnit::Step => Every::Steps(common.checkpoint_interval),
-        },
+        checkpoint: Every::checkpoint(common),
         validate: match spec.train.val_check_interval {
             Some(interval) => Every::StepsOfEpoch(interval),
             None => Every::Epochs(common.validation_interval),
         },
-        log_interval: spec.hearth.train.log_interval,
+        log_interval: spec.hearth.train.common.log_interval,
         key,
     })
 }
@@ -78,47 +69,16 @@ pub(crate) fn best(
     spec: &ClipSpec,
     run: &Run,
 ) -> Result<Option<Best>, ClipError> {
-    let checkpointer = &spec.train.common.checkpointer;
-    if !checkpointer.enable_topk {
-        return Ok(None);
-    }
-    let known: Vec<String> = ["i2t", "t2i"]
+    let names: Vec<String> = ["i2t", "t2i"]
         .iter()
         .flat_map(|direction| METRICS.iter().map(move |name| format!("val/{direction}_{name}")))
         .collect();
-    let mut checks = document.check();
-    let monitor = checkpointer.monitor.as_deref().unwrap_or(MONITOR);
-    // TAO's templates name metrics as they would stand in a file name.
-    let monitor = known.iter().find(|name| *name == monitor || name.replace('/', "_") == monitor);
-    if monitor.is_none() {
-        let found = checkpointer.monitor.as_deref().unwrap_or_default();
-        checks.error(
-            "train.checkpointer.monitor",
-            format!("`{found}`"),
-            format!("one of {}", known.join(", ")),
-        );
-    }
-    let labels = checkpointer.auto_insert_metric_name;
-    let file_name = FileName::parse(&checkpointer.filename, &known, labels);
-    if let Err(error) = &file_name {
-        checks.refuse("train.checkpointer.filename", error.to_string());
-    }
-    checks.into_result()?;
-    let (Some(monitor), Ok(file_name)) = (monitor, file_name) else { return Ok(None) };
-
-    let lower_is_better = monitor.ends_with("MedR") || monitor.ends_with("MeanR");
-    let better = match checkpointer.mode {
-        Some(MonitorMode::Min) => Better::Lower,
-        Some(MonitorMode::Max) => Better::Higher,
-        None if lower_is_better => Better::Lower,
-        None => Better::Higher,
+    let monitored = Monitored {
+        names: &names,
+        usual: MONITOR,
+        lower_is_better: |name| name.ends_with("MedR") || name.ends_with("MeanR"),
     };
-    let folder = checkpointer.dirpath.as_ref().map_or_else(|| run.results.clone(), PathBuf::from);
-    let keep = if checkpointer.replace_periodic { 1 } else { checkpointer.save_top_k };
-    let mut best = Best::new(monitor, better, file_name, &folder);
-    best.keep = keep;
-    best.replaces_periodic = checkpointer.replace_periodic;
-    Ok(Some(best))
+    Ok(Best::asked(document, &spec.train.common.checkpointer, monitored, &run.results)?)
 }
 
 /// What has to be equal for a checkpoint to be continued exactly.
@@ -180,11 +140,12 @@ pub(crate) fn fingerprint(
 fn of_data(spec: &ClipSpec, data: &TrainBatches) -> [(&'static str, Option<String>); 5] {
     let text = |value: &dyn ToString| value.to_string();
     let (reading, dataset) = (&spec.hearth.dataset, data.dataset());
+    let (train, reading) = (&reading.train, &reading.reading);
     let turns = reading.exif_orientation != ExifOrientation::Ignore;
     [
         ("`hearth.dataset.exif_orientation`", turns.then(|| text(&reading.exif_orientation))),
         ("`hearth.dataset.jpeg_draft`", reading.jpeg_draft.then(|| text(&true))),
-        ("`hearth.dataset.train.captions`", reading.train.captions.map(|kind| text(&kind))),
+        ("`hearth.dataset.train.captions`", train.captions.map(|kind| text(&kind))),
         ("`hearth.model.max_num_patches`", dataset.patch_budget().map(|budget| text(&budget))),
         ("`hearth.train.position_crops`", dataset.position_crops.then(|| text(&true))),
     ]

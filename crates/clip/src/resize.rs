@@ -1,6 +1,6 @@
 //! Position tables of a checkpoint fitted to another image size or context length.
 
-use hearth_backbones::positions::{resize_grid, resize_line};
+use hearth_backbones::positions::{Bicubic, resize_grid, resize_line};
 use hearth_weights::Resize;
 
 /// What open_clip does with tables of another size.
@@ -23,7 +23,7 @@ fn grid(values: &[f32], from: &[usize], to: &[usize]) -> Option<Vec<f32>> {
             |rows: usize| rows.checked_sub(*prefix).is_some_and(|n| n.isqrt().pow(2) == n && n > 0);
         square(from_rows) && square(to_rows)
     })?;
-    resize_grid(values, prefix, width, to_rows)
+    resize_grid(values, prefix, width, to_rows, Bicubic::Antialiased)
 }
 
 /// [C, W] -> [C', W].

@@ -17,7 +17,7 @@ use hearth_data::{
     tokenizer::Tokenizer,
     transform::{PictureRecipe, ResizeMode},
 };
-use hearth_engine::{FileError, Run, contrastive::Contrast};
+use hearth_engine::{FileError, Run, contrastive::Contrast, hex};
 use hearth_spec::Document;
 use hearth_weights::{KeyMap, LoadOptions, LoadReport, WeightsFile, load};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,6 @@ use crate::{
     init::{self, Calibration},
     layouts,
     model::{Clip, ClipConfig},
-    parts::hex,
     radio::folded,
     recipe::{self, Recipe},
     registry::{self, Family, ModelType},
@@ -159,6 +158,7 @@ impl Setup {
             fresh: vec!["logit_bias".to_owned()],
             dropped: if config.logit_bias { Vec::new() } else { offset.into() },
             resize: position_tables(),
+            ..LoadOptions::default()
         };
         let (model, report) = load(config.init(device), weights, map, &options)?;
         let fresh = report.fresh.clone();

@@ -16,7 +16,7 @@ use hearth_data::{
     transform::{Augmentation, ColourJitter, ResizeMode},
     unreadable::Unreadable,
 };
-use hearth_engine::Run;
+use hearth_engine::{Run, reading, tolerance};
 use hearth_spec::Document;
 
 use crate::{
@@ -68,7 +68,7 @@ pub(crate) fn training_data(
     dataset.position_crops = setup.family() == Family::Radio
         && spec.hearth.train.position_crops
         && peft.vision != Adaptation::Frozen;
-    let micro_batches = devices * spec.hearth.train.micro_batches;
+    let micro_batches = devices * spec.hearth.train.common.micro_batches;
     let seed = spec.dataset.seed as u64;
     Ok(TrainBatches::new(dataset, train.num_workers, seed, global_batch, micro_batches))
 }
@@ -121,7 +121,7 @@ fn dataset(
 ) -> CaptionedPictures {
     CaptionedPictures {
         pairs,
-        reading: spec.reading(),
+        reading: reading(&spec.hearth.dataset.reading),
         unreadable,
         picture: setup.recipe.picture.clone(),
         augmentation: None,
@@ -136,7 +136,8 @@ fn pairs(
     spec: &ClipSpec,
     run: &Run,
 ) -> Result<(Pairs, Unreadable), ClipError> {
-    let (cache, watch, tolerance) = (cache(), Waiting::of(run), spec.tolerance());
+    let (cache, watch, tolerance) =
+        (cache(), Waiting::of(run), tolerance(&spec.hearth.dataset.reading));
     let missing = if tolerance.share > 0.0 { Missing::IsLeftOut } else { Missing::IsAnError };
     let mut found =
         read_pairs(sources, &Reading { captions, cache: &cache, missing, watch: &watch })

@@ -15,26 +15,28 @@ mod zero_shot;
 
 use std::path::{Path, PathBuf};
 
-use hearth_data::{decode::Reading, unreadable::Tolerance};
-use hearth_spec::{block, common::WandbSpec};
+use hearth_engine::{EngineError, Precision, Replicas, Run, experiment};
+use hearth_spec::{Diagnostics, Document, block, common::WandbSpec};
+
+use crate::registry;
 
 pub use check::{check, unknown_model_type};
 pub use data::{
     AugmentationSpec, DatasetSpec, MetadataMatch, PathBlock, TrainDataSpec, TrainSource,
     ValidationDataSpec, WdsSpec,
 };
-pub use deployment::{EncoderType, EnginePrecision, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
+pub use deployment::{EncoderType, ExportSpec, GenTrtEngineSpec, TensorRtSpec};
 pub use hearth::{
-    CaptionChoice, CheckpointFormat, ExifOrientation, HearthDatasetSpec, HearthEvaluateSpec,
-    HearthModelSpec, HearthSpec, HearthTrainDataSpec, HearthTrainSpec,
+    CaptionChoice, HearthDatasetSpec, HearthEvaluateSpec, HearthModelSpec, HearthSpec,
+    HearthTrainDataSpec, HearthTrainSpec,
 };
 pub use regularization::{
     PeftMethod, PeftSpec, RegularizationSpec, TowerAdaptation, TowerPeftSpec,
 };
 pub use run::{EvaluateSpec, GroundTruth, InferenceSpec};
 pub use train::{
-    LossType, OptimSpec, OptimizerType, PositiveNormalization, Precision, Scheduler,
-    SiglipExchange, SiglipMask, TrainSpec,
+    LossType, OptimSpec, OptimizerType, PositiveNormalization, Scheduler, SiglipExchange,
+    SiglipMask, TrainSpec,
 };
 pub use zero_shot::ZeroShotSpec;
 
@@ -172,6 +174,15 @@ impl Action {
 }
 
 impl ClipSpec {
+    /// The spec for `action`, or everything that speaks against it; its warnings go to the run.
+    pub(crate) fn read(
+        document: &Document,
+        action: Action,
+        run: &Run,
+    ) -> Result<Self, Diagnostics> {
+        experiment::read(document, run, |spec| check(document, spec, action, registry::NAMES))
+    }
+
     /// The folder an action writes to: its own `results_dir`, or its name inside the root's. A benchmark
     /// keeps nothing.
     pub fn results_dir(&self, action: Action) -> Option<PathBuf> {
@@ -213,18 +224,6 @@ impl ClipSpec {
         self.engine(action).map(|(path, _)| path).or_else(|| self.weights(action))
     }
 
-    /// How pictures are read.
-    pub fn reading(&self) -> Reading {
-        let upright = self.hearth.dataset.exif_orientation == ExifOrientation::Apply;
-        Reading { upright, draft: self.hearth.dataset.jpeg_draft, ..Reading::default() }
-    }
-
-    /// How much of a data set may be unreadable.
-    pub fn tolerance(&self) -> Tolerance {
-        let share = self.hearth.dataset.max_unreadable;
-        Tolerance { share, key: "hearth.dataset.max_unreadable" }
-    }
-
     /// Whether there is training data, wherever it is.
     pub fn names_training_data(&self) -> bool {
         let train = &self.dataset.train;
@@ -234,9 +233,25 @@ impl ClipSpec {
         }
     }
 
+    /// Who computes a training.
+    pub(crate) fn replicas(
+        &self,
+        document: &Document,
+        resumed: Option<&Path>,
+        run: &Run,
+    ) -> Result<Replicas, EngineError> {
+        let written = self.hearth.train.common.replicas;
+        Replicas::of_training(document, written, self.micro_batch(), resumed, run)
+    }
+
+    /// What the towers compute in.
+    pub(crate) fn precision(&self, run: &Run) -> Precision {
+        Precision::in_force(self.train.precision, self.hearth.train.common.half_on_cpu, run)
+    }
+
     /// Pairs that training has in memory at once.
     pub fn micro_batch(&self) -> usize {
-        self.dataset.train.batch_size.div_ceil(self.hearth.train.micro_batches)
+        self.dataset.train.batch_size.div_ceil(self.hearth.train.common.micro_batches)
     }
 
     /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.
@@ -260,7 +275,7 @@ impl ClipSpec {
         spec.train.common.resume_training_checkpoint_path = None;
         spec.train.common.checkpointer.dirpath = None;
         spec.train.pretrained_model_path = None;
-        spec.hearth.train.replicas = None;
+        spec.hearth.train.common.replicas = None;
         spec.hearth.model.tokenizer = None;
         spec.hearth.model.text_weights = None;
         spec.hearth.evaluate = HearthEvaluateSpec::default();

@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use burn::module::Module;
-use hearth_engine::{EngineError, Metrics, Plan, Run, Signal, Summary};
+use hearth_engine::{Metrics, Plan, Replicas, Summary, grouped, num_trained};
 use hearth_spec::Document;
 
-use crate::{
-    dataset::TrainBatches, error::ClipError, model::Clip, replicas::counted, retrieval::METRICS,
-    setup::Setup, task::num_trained,
-};
+use crate::{dataset::TrainBatches, model::Clip, retrieval::METRICS, setup::Setup};
 
 /// One line about the work that begins.
-pub(crate) fn of_plan(setup: &Setup, model: &Clip, data: &TrainBatches, plan: &Plan) -> String {
+pub(crate) fn of_plan(
+    setup: &Setup,
+    model: &Clip,
+    data: &TrainBatches,
+    (plan, replicas): (&Plan, &Replicas),
+) -> String {
     let trained = match num_trained(model) {
         all if all == model.num_params() => String::new(),
         some => format!(", {} of them trained", grouped(some)),
@@ -25,7 +27,7 @@ pub(crate) fn of_plan(setup: &Setup, model: &Clip, data: &TrainBatches, plan: &P
         data.global_batch(),
         plan.steps_per_epoch,
         plan.epochs,
-        counted(data.replicas())
+        replicas.counted()
     )
 }
 
@@ -73,37 +75,4 @@ pub(crate) fn table(metrics: &Metrics) -> String {
         }
     }
     text
-}
-
-/// The error of an action that a signal ended.
-pub(crate) fn interrupted(run: &Run) -> ClipError {
-    let signal = run.stop.requested().unwrap_or(Signal::Interrupt);
-    ClipError::Engine(EngineError::Interrupted { signal })
-}
-
-/// `1135670962` as `1,135,670,962`.
-pub(crate) fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn digits_in_groups_of_three() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (1_135_670_962, "1,135,670,962")]
-        {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

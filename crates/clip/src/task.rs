@@ -251,13 +251,6 @@ fn decays(name: &str, rank: usize) -> bool {
     rank >= 2 && !excluded.iter().any(|part| name.ends_with(part))
 }
 
-/// Ids of the parameters that are trained.
-/// Number of values that are trained.
-pub(crate) fn num_trained(model: &Clip) -> usize {
-    let trained = trained(model);
-    parameters(model).iter().filter(|p| trained.contains(&p.id)).map(|p| p.len()).sum()
-}
-
 fn values(rows: Tensor<2>) -> Vec<f32> {
     rows.into_data().try_to_vec().expect("embeddings are f32")
 }

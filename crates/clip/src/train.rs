@@ -4,22 +4,24 @@ use std::path::Path;
 
 use burn::module::Module;
 use hearth_data::random::Key;
-use hearth_engine::{Metrics, Precision, Run, Session, Summary, check_run, evaluate, fit, is_cpu};
+use hearth_engine::{
+    Beginning, Metrics, Precision, Run, Session, Summary, check_run, evaluate, experiment, fit,
+    is_cpu, resumed_from, start,
+};
 use hearth_spec::Document;
 use hearth_weights::map_values;
 
 use crate::{
     adapters,
-    checkpoints::{Kept, resumed_from, start},
+    checkpoints::{Kept, LATEST, optimizer},
     dataset::EvalBatches,
     error::ClipError,
-    experiment,
     extra::{Extra, Initial, Preservation, Triplet},
     layouts, memory,
     model::Clip,
     peft::{Peft, base},
     plan::{best, fingerprint, plan, rates},
-    precision, recipe, replicas,
+    recipe,
     setup::{Setup, contrast},
     source::{shuffled, training_data, validation_data},
     spec::{Action, ClipSpec},
@@ -29,21 +31,20 @@ use crate::{
 
 /// Trains a model.
 pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
-    let spec = experiment::read(document, Action::Train, run)?;
-    let precision = precision::in_force(&spec, run);
-    let resumed = resumed_from(&spec, run)?;
+    let spec = ClipSpec::read(document, Action::Train, run)?;
+    let precision = spec.precision(run);
+    let resumed = resumed_from(&spec.train.common, LATEST, run)?;
     let pretrained = spec.weights(Action::Train);
     let mut setup = Setup::new(document, &spec, resumed.as_deref().or(pretrained), run)?;
     setup.recipe.contrast = contrast(&spec);
     let peft = Peft::of(document, &spec, &setup)?;
-    let replicas = replicas::of_training(document, &spec, resumed.as_deref(), run)?;
+    let replicas = spec.replicas(document, resumed.as_deref(), run)?;
     let data = training_data(document, &spec, &setup, &peft, run)?.for_replicas(replicas.count());
     let validation = validation_data(&spec, &setup, run)?;
     let validation = validation.map(|data| data.for_replicas(replicas.count()));
-
     warn_of_memory(&memory::of_training(&spec, &setup, &peft, &data), run);
 
-    let seed = seed(&spec, run);
+    let seed = run.seed(spec.train.common.seed);
     let key = Key::new(seed);
     let initial = match preserves(&spec, &peft) {
         true => {
@@ -54,11 +55,9 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     };
     let mut fingerprint = fingerprint(&spec, &data, &peft, seed);
     fingerprint.extend(initial.as_ref().map(Initial::identity));
-    if let Some(checkpoint) = &resumed {
-        check_run(checkpoint, &fingerprint)?;
-    }
-    let beginning = Beginning { key: &key, initial, resumed: resumed.as_deref(), precision };
-    let (model, task) = begin(&spec, &mut setup, &peft, beginning, run)?;
+    resumed.as_ref().map(|checkpoint| check_run(checkpoint, &fingerprint)).transpose()?;
+    let origin = Origin { key: &key, initial, resumed: resumed.as_deref(), precision };
+    let (model, task) = begin(&spec, &mut setup, &peft, origin, run)?;
     let plan = plan(document, &spec, &data, key)?;
     let kept = Kept {
         layout: layouts::public(&setup.recipe),
@@ -69,10 +68,17 @@ pub fn train(document: &Document, run: &Run) -> Result<Summary, ClipError> {
     let checkpoints = kept.checkpoints(&spec, &peft, run).of_replicas(replicas.count());
 
     let untrained = spec.hearth.train.baselines.then(|| model.valid());
-    let state = start(&spec, &task, model, &checkpoints, resumed.as_deref(), run)?;
+    let beginning = Beginning {
+        optimizer: optimizer(&spec.train.optim),
+        precision,
+        average: None,
+        checkpoints: &checkpoints,
+        resumed: resumed.as_deref(),
+    };
+    let state = start(&task, model, &beginning, run)?;
     data.restore(&state.unreadable);
     experiment::write(&spec, run)?;
-    run.notice(&summary::of_plan(&setup, &state.model, &data, &plan));
+    run.notice(&summary::of_plan(&setup, &state.model, &data, (&plan, &replicas)));
     let session = Session {
         task: &task,
         plan: &plan,
@@ -102,23 +108,13 @@ pub(crate) fn warn_of_memory(estimate: &memory::Estimate, run: &Run) {
     }
 }
 
-/// The seed of the run; a negative one asks for a new one each time.
-pub(crate) fn seed(spec: &ClipSpec, run: &Run) -> u64 {
-    u64::try_from(spec.train.common.seed).unwrap_or_else(|_| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let drawn = now.map_or(0, |time| time.as_nanos() as u64);
-        run.notice(&format!("`train.seed` is negative: this run has seed {drawn}"));
-        drawn
-    })
-}
-
 /// Whether the loss holds the model to what it was before.
 pub(crate) fn preserves(spec: &ClipSpec, peft: &Peft) -> bool {
     spec.regularization.enabled && peft.trains_a_tower()
 }
 
-/// What a training starts from.
-pub(crate) struct Beginning<'a> {
+/// What a model is made of.
+pub(crate) struct Origin<'a> {
     pub(crate) key: &'a Key,
     /// What the model was before any training, where the loss needs it.
     pub(crate) initial: Option<Initial>,
@@ -133,7 +129,7 @@ pub(crate) fn begin(
     spec: &ClipSpec,
     setup: &mut Setup,
     peft: &Peft,
-    Beginning { key, initial, resumed, precision }: Beginning<'_>,
+    Origin { key, initial, resumed, precision }: Origin<'_>,
     run: &Run,
 ) -> Result<(Clip, ContrastiveTask), ClipError> {
     let mut model = model(setup, peft, key, resumed, run)?;

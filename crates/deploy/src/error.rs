@@ -19,6 +19,12 @@ pub enum DeployError {
     /// The operating system refused to read or to write.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file that an export would replace.
+    #[error("{}: this file exists already, need the name of a new one", .path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// Not an ONNX file, or one that was cut short.
     #[error("{}: {problem}", .path.display())]
     NotOnnx {
@@ -156,6 +162,9 @@ impl DeployError {
             DeployError::NotOnnx { .. } => {
                 "copy or export the file again, and compare its size with that of the original"
                     .to_owned()
+            }
+            DeployError::Exists { .. } => {
+                "delete the file, or name another one in `export.onnx_file`".to_owned()
             }
             DeployError::NoOnnxRuntime { .. } => return get_onnx_runtime(),
             DeployError::Rejected { .. } => {

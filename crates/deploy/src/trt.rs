@@ -3,6 +3,7 @@
 mod builder;
 mod card;
 mod error;
+mod job;
 mod profile;
 mod runtime;
 mod trtexec;
@@ -13,6 +14,7 @@ pub use hearth_tensorrt::LibraryError;
 pub use builder::Builder;
 pub use card::{EngineCard, Plan, Source};
 pub use error::{Blame, TensorRtError};
+pub use job::{Job, JobKeys};
 pub use profile::{Batches, InputShapes, Profile};
 pub use runtime::TensorRtEngine;
 pub use trtexec::{Listener, Order, Trtexec, arguments};

@@ -97,6 +97,11 @@ impl<D: Samples> TrainBatches<D> {
         Self { replicas, ..self }
     }
 
+    /// Gives a part of each micro-batch to every one of so many replicas.
+    pub fn set_replicas(&mut self, replicas: usize) {
+        self.replicas = replicas;
+    }
+
     /// How many replicas have a part of each micro-batch.
     pub fn replicas(&self) -> usize {
         self.replicas

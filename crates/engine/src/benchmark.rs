@@ -1,6 +1,8 @@
 //! `benchmark`: how long loading, the forward pass and a training step take, measured around `fit` itself.
 
+mod generated;
 mod machine;
+mod measure;
 mod peak;
 mod report;
 
@@ -12,7 +14,9 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use hearth_data::DataError;
 
+pub use generated::Generated;
 pub use machine::Machine;
+pub use measure::{Exported, Subject, measure};
 pub use peak::Peak;
 pub use report::{Report, StageReport, Tuned};
 
@@ -48,7 +52,7 @@ pub struct Timing {
 
 impl Timing {
     /// Of `seconds`, at least one.
-    fn of(mut seconds: Vec<f64>) -> Self {
+    pub fn of(mut seconds: Vec<f64>) -> Self {
         seconds.sort_by(f64::total_cmp);
         Self { seconds }
     }

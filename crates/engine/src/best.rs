@@ -1,5 +1,7 @@
 //! The best checkpoints of a run by a validation metric.
 
+mod asked;
+
 use std::{
     cell::RefCell,
     fs,
@@ -9,6 +11,8 @@ use std::{
 use hearth_weights::WeightsError;
 
 use crate::{atomic_file::FileError, error::EngineError, run::Run, task::Metrics};
+
+pub use asked::Monitored;
 
 /// Which direction of a metric is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

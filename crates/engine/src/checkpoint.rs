@@ -12,7 +12,8 @@ use std::{
 };
 
 use burn::module::Module;
-use hearth_weights::{WeightsError, WeightsFile, save_tensors};
+use hearth_spec::common::CheckpointFormat;
+use hearth_weights::{WeightsError, WeightsFile, map_values, save_tensors, visit_values};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,6 +28,8 @@ use crate::{
 };
 
 const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// Only where the model file has running means of them.
+const WEIGHTS_FILE: &str = "weights.safetensors";
 const PROGRESS_FILE: &str = "progress.json";
 /// More than any machine has cores: a damaged state asks for no more threads.
 const MOST_REPLICAS: usize = 1024;
@@ -46,7 +49,7 @@ pub type SaveBeside<'a, M> = Box<dyn Fn(&M, &Path) -> Result<(), EngineError> + 
 pub struct Checkpoints<'a, M> {
     folder: PathBuf,
     /// File name of the link to the newest model, without extension: `clip_latest`.
-    link: &'static str,
+    link: String,
     fingerprint: Fingerprint,
     replicas: usize,
     /// False for [`Checkpoints::nowhere`].
@@ -104,14 +107,14 @@ impl<'a, M: Module> Checkpoints<'a, M> {
     /// Checkpoints in `folder`, written by `save_model`; with `best`, also ranked by a metric.
     pub fn new(
         folder: &Path,
-        link: &'static str,
+        link: &str,
         fingerprint: Fingerprint,
         save_model: SaveModel<'a, M>,
         best: Option<Best>,
     ) -> Self {
         Self {
             folder: folder.to_owned(),
-            link,
+            link: link.to_owned(),
             fingerprint,
             replicas: 1,
             keeps: true,
@@ -141,6 +144,18 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         self
     }
 
+    /// Models in `format`: `save_pth` writes the second file that it may ask for.
+    pub fn in_format(self, format: CheckpointFormat, save_pth: SaveModel<'a, M>) -> Self {
+        match format {
+            CheckpointFormat::Pth => self.with_twin("pth", save_pth),
+            CheckpointFormat::Safetensors => {
+                // Of a run that began with twins: it would go on naming an old model.
+                let _ = fs::remove_file(self.folder.join(format!("{}.pth", self.link)));
+                self
+            }
+        }
+    }
+
     /// Says of how many replicas the checkpoints come: another number gives other bits.
     pub fn of_replicas(self, replicas: usize) -> Self {
         Self { replicas, ..self }
@@ -149,14 +164,6 @@ impl<'a, M: Module> Checkpoints<'a, M> {
     /// As well as what the model file cannot hold, such as adapters that it holds merged.
     pub fn with_beside(self, save: SaveBeside<'a, M>) -> Self {
         Self { save_beside: Some(save), ..self }
-    }
-
-    /// The model file to continue in `folder`: what its link points at.
-    pub fn latest(folder: &Path, link: &str) -> Option<PathBuf> {
-        let link = folder.join(format!("{link}.safetensors"));
-        let target = fs::read_link(&link).ok()?;
-        let model = folder.join(target);
-        model.exists().then_some(model)
     }
 
     /// The newest model file of this run.
@@ -175,7 +182,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         if let Some(save) = &self.save_beside {
             save(&state.model, &model)?;
         }
-        self.write(&state.model, &model)?;
+        self.write(&state.published(), &model)?;
         // Last the link that a resumed run follows.
         for extension in self.twin.iter().map(|twin| twin.extension).chain(["safetensors"]) {
             let link = self.folder.join(format!("{}.{extension}", self.link));
@@ -212,7 +219,7 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         run: &Run,
     ) -> Result<(), EngineError> {
         let Some(best) = &self.best else { return Ok(()) };
-        best.offer(epoch, state.step, metrics, run, |path| self.write(&state.model, path))
+        best.offer(epoch, state.step, metrics, run, |path| self.write(&state.published(), path))
     }
 
     /// Continues the optimizer and the counters of `model_file`'s state folder.
@@ -254,6 +261,14 @@ impl<'a, M: Module> Checkpoints<'a, M> {
         fs::create_dir_all(folder).map_err(FileError::at("create this folder", folder))?;
         let (optimizer_updates, tensors) = state.optimizer.state();
         save_tensors(&folder.join(OPTIMIZER_FILE), &BTreeMap::new(), tensors)?;
+        if state.average.is_some() {
+            // The model file has the means.
+            let mut weights = Vec::new();
+            visit_values(&state.model, |parameter, values| {
+                weights.push((parameter.name.clone(), parameter.shape.clone(), values));
+            });
+            save_tensors(&folder.join(WEIGHTS_FILE), &BTreeMap::new(), weights)?;
+        }
         let progress = Progress {
             step: state.step,
             epoch_loss: state.epoch_loss,
@@ -279,6 +294,36 @@ fn is_in(file: &Path, folder: &Path) -> bool {
 /// `model_epoch_000_step_00020.safetensors` -> `model_epoch_000_step_00020.state`.
 pub fn state_folder(model: &Path) -> PathBuf {
     model.with_extension("state")
+}
+
+/// The model file to continue in `folder`: what its `link` points at.
+pub fn latest(folder: &Path, link: &str) -> Option<PathBuf> {
+    let link = folder.join(format!("{link}.safetensors"));
+    let target = fs::read_link(&link).ok()?;
+    let model = folder.join(target);
+    model.exists().then_some(model)
+}
+
+/// `model`, which was loaded from the file `checkpoint`, with the weights that its training goes on from.
+pub(crate) fn unaveraged<M: Module>(model: M, checkpoint: &Path) -> Result<M, EngineError> {
+    let file = WeightsFile::open(state_folder(checkpoint).join(WEIGHTS_FILE))?;
+    let mut found = Ok(());
+    let model = map_values(model, |parameter| {
+        let values = file.read_f32(&parameter.name);
+        let values = values.map_err(EngineError::from).and_then(|values| match values.len() {
+            len if len == parameter.len() => Ok(values),
+            len => Err(EngineError::State {
+                path: file.path().to_owned(),
+                reason: format!(
+                    "`{}` has {len} values, the model needs {}",
+                    parameter.name,
+                    parameter.len()
+                ),
+            }),
+        });
+        values.map_err(|error| found = Err(error)).ok()
+    });
+    found.map(|()| model)
 }
 
 /// Whether a run with this fingerprint continues `model_file`: the error says what differs.

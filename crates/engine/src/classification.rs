@@ -1,6 +1,8 @@
 //! Top-1, top-5 and mean per-class accuracy of a classification, counted sample by sample.
 
-use crate::confusion::Confusion;
+use std::path::Path;
+
+use crate::{atomic_file::FileError, confusion::Confusion, table::write_csv};
 
 /// How many best scores may hold the true class.
 const TOP: usize = 5;
@@ -56,6 +58,36 @@ impl Tally {
     /// are at most five classes.
     pub fn top5(&self) -> f64 {
         self.in_top5.iter().sum::<u64>() as f64 / self.confusion.samples() as f64
+    }
+
+    /// Writes a line for every class, which has a key and a name: how many samples, how many of them right,
+    /// and what they were most often taken for.
+    pub fn write_per_class(
+        &self,
+        path: &Path,
+        classes: &[(String, String)],
+    ) -> Result<(), FileError> {
+        const HEADER: [&str; 7] =
+            ["class", "name", "pictures", "top1", "top5", "most_confused_with", "times"];
+        let rows = classes.iter().enumerate().map(|(at, (key, name))| {
+            let total = self.confusion.total(at);
+            // Nothing is a share of no pictures.
+            let share = |count: u64| match total {
+                0 => String::new(),
+                total => format!("{:.4}", count as f64 / total as f64),
+            };
+            let confused = self.confusion.most_confused(at);
+            vec![
+                key.clone(),
+                name.clone(),
+                total.to_string(),
+                share(self.confusion.count(at, at)),
+                share(self.in_top5(at)),
+                confused.map_or_else(String::new, |(other, _)| classes[other].1.clone()),
+                confused.map_or_else(String::new, |(_, count)| count.to_string()),
+            ]
+        });
+        write_csv(path, [HEADER.map(str::to_owned).to_vec()].into_iter().chain(rows))
     }
 
     /// Mean over the classes that have samples of their share of right answers.

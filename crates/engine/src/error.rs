@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use hearth_data::DataError;
+use hearth_spec::Diagnostics;
 use hearth_weights::WeightsError;
 
-use crate::{atomic_file::FileError, optimizer::OptimizerStateError, stop::Signal};
+use crate::{atomic_file::FileError, optimizer::OptimizerStateError, run::Run, stop::Signal};
 
 /// Training could not go on. Checkpoints written so far are untouched.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ pub enum EngineError {
         /// What the system said.
         source: rayon::ThreadPoolBuildError,
     },
+    /// A key that only a running program can judge.
+    #[error(transparent)]
+    Spec(#[from] Diagnostics),
     /// A sample could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -77,12 +81,25 @@ pub enum EngineError {
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file of rows.
+    #[error("{}: {reason}", .path.display())]
+    Hdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What the HDF5 library said.
+        reason: String,
+    },
     /// The optimizer state is of another model.
     #[error(transparent)]
     Optimizer(#[from] OptimizerStateError),
 }
 
 impl EngineError {
+    /// The end of an action that a signal ended.
+    pub fn interrupted(run: &Run) -> EngineError {
+        EngineError::Interrupted { signal: run.stop.requested().unwrap_or(Signal::Interrupt) }
+    }
+
     /// Suggestions in the user's words.
     pub fn hints(&self) -> Vec<String> {
         match self {

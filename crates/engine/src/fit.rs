@@ -9,6 +9,7 @@ use burn::{module::Module, tensor::Tensor};
 use hearth_data::DataError;
 
 use crate::{
+    average::Average,
     checkpoint::Checkpoints,
     error::EngineError,
     gradients::{clip_factor, global_norm},
@@ -70,8 +71,20 @@ pub struct TrainState<M> {
     pub epoch_loss: Mean,
     /// Of the loss, where the passes compute in f16; see [`Precision::scaler`](crate::Precision::scaler).
     pub scaler: Option<LossScaler>,
+    /// A running mean of the weights, which is validated and published in their place.
+    pub average: Option<Average>,
     /// Samples that are left out because they cannot be read; see [`Batches::unreadable`].
     pub unreadable: Vec<usize>,
+}
+
+impl<M: Module> TrainState<M> {
+    /// The model that the training would give now.
+    pub fn published(&self) -> M {
+        match &self.average {
+            Some(average) => average.applied(&self.model),
+            None => self.model.clone(),
+        }
+    }
 }
 
 /// A running mean whose parts survive a restart.
@@ -135,9 +148,10 @@ pub fn fit<T: Task>(
             }
             if let Some(data) = session.validation
                 && plan.is_due(plan.validate, state.step)
-                && let Some(metrics) = evaluate(task, &state.model.valid(), data, replicas, run)?
+                && let Some(metrics) =
+                    evaluate(task, &state.published().valid(), data, replicas, run)?
             {
-                journal.validated(state.step, &metrics);
+                journal.validated(state.step, task, &metrics);
                 checkpoints.offer(&state, plan.epoch_of(state.step), &metrics, run)?;
             }
 
@@ -186,7 +200,31 @@ pub fn gather<B: Send, S: Send, E: From<EngineError> + Send>(
     merge: impl Fn(S, S) -> S,
 ) -> Result<ControlFlow<(), Option<S>>, E> {
     let mut total: Option<S> = None;
-    run.progress.begin("evaluate", data.steps() as u64);
+    let add = |found: S| {
+        total = Some(match total.take() {
+            Some(total) => merge(total, found),
+            None => found,
+        });
+        Ok(())
+    };
+    let flow = each(data, replicas, run, of_part, add)?;
+    let left_out = data.left_out();
+    if left_out > 0 && flow.is_continue() {
+        run.notice(&format!("{left_out} unreadable samples are left out of these metrics"));
+    }
+    Ok(flow.map_continue(|()| total))
+}
+
+/// Hands what `of_part` finds in every part of a data set to `take`, in order, as soon as it is there.
+/// Breaks off when a signal asks to stop.
+pub fn each<B: Send, S: Send, E: From<EngineError> + Send>(
+    data: &dyn Batches<Batch = B>,
+    replicas: &Replicas,
+    run: &Run,
+    of_part: impl Fn(B) -> Result<S, E> + Sync,
+    mut take: impl FnMut(S) -> Result<(), E>,
+) -> Result<ControlFlow<()>, E> {
+    run.progress.begin(what(run), data.steps() as u64);
     for (done, batches) in data.epoch(0, 0).enumerate() {
         if run.stop.requested().is_some() {
             run.progress.end();
@@ -194,20 +232,18 @@ pub fn gather<B: Send, S: Send, E: From<EngineError> + Send>(
         }
         warn(data, run);
         for found in replicas.map(batches.map_err(EngineError::from)?, |_, batch| of_part(batch)) {
-            let found = found?;
-            total = Some(match total {
-                Some(total) => merge(total, found),
-                None => found,
-            });
+            take(found?)?;
         }
         run.progress.advance(done as u64 + 1, "");
     }
     run.progress.end();
-    let left_out = data.left_out();
-    if left_out > 0 {
-        run.notice(&format!("{left_out} unreadable samples are left out of these metrics"));
-    }
-    Ok(ControlFlow::Continue(total))
+    warn(data, run);
+    Ok(ControlFlow::Continue(()))
+}
+
+/// What the passes are called: those of a training validate.
+fn what(run: &Run) -> &str {
+    if run.action == "train" { "evaluate" } else { &run.action }
 }
 
 fn gauges<T: Task>(task: &T, state: &TrainState<T::Model>) -> Metrics {
@@ -257,6 +293,9 @@ fn train_step<T: Task>(
     let schedule = plan.schedule.at(state.step);
     let model = state.optimizer.step(state.model, gradients, factor, schedule);
     state.model = task.after_step(model);
+    if let Some(average) = &mut state.average {
+        average.follow(&state.model);
+    }
     state.step += 1;
     let reading = Reading { step: state.step, terms, norm: Some(norm), samples };
     (state, reading)

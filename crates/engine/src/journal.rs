@@ -8,8 +8,13 @@ use std::{
 use burn::tensor::Tensor;
 
 use crate::{
-    error::EngineError, fit::Mean, optimizer::Optimizer, plan::Plan, run::Run, status::EpochTiming,
-    task::Metrics,
+    error::EngineError,
+    fit::Mean,
+    optimizer::Optimizer,
+    plan::Plan,
+    run::Run,
+    status::EpochTiming,
+    task::{Metrics, Task},
 };
 
 /// The numbers of one step, still on the device.
@@ -158,9 +163,9 @@ impl<'a> Journal<'a> {
         if parts.is_empty() { String::new() } else { format!("; last step: {}", parts.join(", ")) }
     }
 
-    pub(crate) fn validated(&self, step: usize, metrics: &Metrics) {
+    pub(crate) fn validated<T: Task>(&self, step: usize, task: &T, metrics: &Metrics) {
         let metrics: Metrics =
-            metrics.iter().map(|(name, value)| (format!("val/{name}"), *value)).collect();
+            metrics.iter().map(|(name, value)| (task.validated(name), *value)).collect();
         self.run.events().scalars(step as u64, &borrowed(&metrics));
         self.run.status.eval_metrics(&metrics);
     }

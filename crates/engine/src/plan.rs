@@ -1,6 +1,7 @@
 //! The resolved settings of a run: how long, how often, how fast. Made from a spec by the family.
 
 use hearth_data::random::Key;
+use hearth_spec::common::{IntervalUnit, TrainCommon};
 
 use crate::schedule::Schedule;
 
@@ -36,6 +37,16 @@ pub enum Every {
     StepsOfEpoch(usize),
     /// Not at all.
     Never,
+}
+
+impl Every {
+    /// What `checkpoint_interval` of a spec asks for.
+    pub fn checkpoint(common: &TrainCommon) -> Every {
+        match common.checkpoint_interval_unit {
+            IntervalUnit::Epoch => Every::Epochs(common.checkpoint_interval),
+            IntervalUnit::Step => Every::Steps(common.checkpoint_interval),
+        }
+    }
 }
 
 impl Plan {
@@ -82,7 +93,8 @@ mod tests {
 
     #[track_caller]
     fn check(every: Every, expected: &[usize]) {
-        let schedule = Schedule { decay: Decay::Constant, warmup_steps: 0, total_steps: 12 };
+        let schedule =
+            Schedule { decay: Decay::Constant, warmup_steps: 0, rises_from: 1, total_steps: 12 };
         let plan = Plan {
             epochs: 3,
             steps_per_epoch: 4,

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use burn::tensor::{Device, FloatDType};
+use hearth_spec::common;
 
-use crate::scaler::LossScaler;
+use crate::{device::is_cpu, run::Run, scaler::LossScaler};
 
 /// What a training computes in. Weights, losses, summed gradients and the optimizer are f32 in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,24 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// What `train.precision` comes to on the device of `run`, which is told where it is not what the spec
+    /// says. 16 bits are slow on a CPU: there they need `half_on_cpu`.
+    pub fn in_force(written: common::Precision, half_on_cpu: bool, run: &Run) -> Precision {
+        let wanted = match written {
+            common::Precision::Fp32 => return Precision::Fp32,
+            common::Precision::Fp16 => Precision::Fp16,
+            common::Precision::Bf16 => Precision::Bf16,
+        };
+        let slow = is_cpu(&run.device) && !half_on_cpu;
+        if !slow && wanted.is_on(&run.device) {
+            return wanted;
+        }
+        run.notice(&format!(
+            "`train.precision: {wanted}` computes in fp32 on this device; the weights are fp32 anyway"
+        ));
+        Precision::Fp32
+    }
+
     /// The type itself.
     pub fn dtype(self) -> FloatDType {
         match self {

@@ -4,6 +4,8 @@
 //! out by their number and results come back in order, so that the number of replicas decides the bits
 //! of a result, and the speed of the threads nothing.
 
+mod choice;
+
 use std::{panic, thread};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};

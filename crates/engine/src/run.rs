@@ -6,6 +6,7 @@ use std::{
     cell::OnceCell,
     fs,
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use burn::tensor::Device;
@@ -114,6 +115,16 @@ impl Run {
     pub fn warn(&self, text: &str) {
         self.progress.message(&format!("warning: {text}"));
         self.status.write(Status::Running, Verbosity::Warning, text);
+    }
+
+    /// The seed that a spec asks for; a negative one asks for a new one each time.
+    pub fn seed(&self, written: i64) -> u64 {
+        u64::try_from(written).unwrap_or_else(|_| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let drawn = now.map_or(0, |time| time.as_nanos() as u64);
+            self.notice(&format!("`train.seed` is negative: this run has seed {drawn}"));
+            drawn
+        })
     }
 
     /// The event file of this run, made at the first call.

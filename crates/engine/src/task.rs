@@ -7,6 +7,7 @@ use burn::{
     tensor::Tensor,
 };
 use hearth_data::random::Key;
+use hearth_weights::parameters;
 
 /// One kind of training. Batches and statistics are plain data; only `Local` and the model hold
 /// tensors of the device. Several replicas call it at a time, each with a part of the batch.
@@ -57,6 +58,11 @@ pub trait Task: Sync {
 
     /// The metrics of a whole validation set.
     fn metrics(&self, stats: Self::Stats) -> Metrics;
+
+    /// What a metric is called in the logs of a training's validation.
+    fn validated(&self, metric: &str) -> String {
+        format!("val/{metric}")
+    }
 }
 
 /// Named numbers in the order in which they are reported.
@@ -109,4 +115,10 @@ pub fn trained<M: Module>(model: &M) -> BTreeSet<ParamId> {
     let mut ids = Trained(BTreeSet::new());
     model.visit(&mut ids);
     ids.0
+}
+
+/// How many values of `model` are trained.
+pub fn num_trained<M: Module>(model: &M) -> usize {
+    let trained = trained(model);
+    parameters(model).iter().filter(|p| trained.contains(&p.id)).map(|p| p.len()).sum()
 }

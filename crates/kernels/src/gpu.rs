@@ -5,7 +5,7 @@ use burn::backend::Cube;
 use crate::{
     activation::Activations, attention::Attention, backward::Ends, deformable::Deformable,
     depthwise::Depthwise, lean::Lean, linear::Linear, norm::Norms, response::Responses,
-    softmax::Softmax, update::Updates,
+    rows::RowChoice, softmax::Softmax, update::Updates,
 };
 
 impl Activations for Cube {}
@@ -17,5 +17,6 @@ impl Lean for Cube {}
 impl Linear for Cube {}
 impl Norms for Cube {}
 impl Responses for Cube {}
+impl RowChoice for Cube {}
 impl Softmax for Cube {}
 impl Updates for Cube {}

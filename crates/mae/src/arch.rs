@@ -30,9 +30,20 @@ pub enum Kind {
     Vit(usize, usize, usize, usize),
 }
 
+/// Encoders that differ in numbers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// ConvNeXt V2.
+    ConvNext,
+    /// Hiera.
+    Hiera,
+    /// ViT.
+    Vit,
+}
+
 const LARGE: [usize; 4] = [3, 3, 27, 3];
 
-/// All of TAO's, and two of our own for small pictures.
+/// All of TAO's, and three of our own for small pictures.
 pub const ALL: &[Arch] = &[
     convnext("convnextv2_atto", [2, 2, 6, 2], 40),
     convnext("convnextv2_femto", [2, 2, 6, 2], 48),
@@ -51,6 +62,7 @@ pub const ALL: &[Arch] = &[
     Arch { name: "vit_large_patch16", kind: Kind::Vit(24, 1024, 16, 16) },
     Arch { name: "vit_huge_patch14", kind: Kind::Vit(32, 1280, 16, 14) },
     Arch { name: "hearth-vit-small-patch8", kind: Kind::Vit(6, 192, 6, 8) },
+    Arch { name: "hearth-hiera-small", kind: Kind::Hiera([1, 1, 4, 1], 48, 1) },
     Arch {
         name: "hearth-convnextv2-small-patch2",
         kind: Kind::ConvNext([2, 2, 4, 2], [32, 64, 128, 256], 2),
@@ -124,7 +136,27 @@ impl Arch {
     }
 }
 
+impl Kind {
+    /// Which encoder.
+    pub fn family(&self) -> Family {
+        match self {
+            Kind::ConvNext(..) => Family::ConvNext,
+            Kind::Hiera(..) => Family::Hiera,
+            Kind::Vit(..) => Family::Vit,
+        }
+    }
+}
+
 impl EncoderConfig {
+    /// Width of the features of a picture.
+    pub fn width(&self) -> usize {
+        match self {
+            EncoderConfig::ConvNext(config) => config.widths[3],
+            EncoderConfig::Hiera(config) => config.stage_width(3),
+            EncoderConfig::Vit(config) => config.block.width,
+        }
+    }
+
     /// Fails on numbers that describe no model.
     pub fn check(&self) -> Result<(), BackboneError> {
         match self {

@@ -5,9 +5,9 @@
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, FloatDType, Tensor},
 };
-use hearth_backbones::cells::Cells;
+use hearth_backbones::{Mode, cells::Cells, convnext::Masking};
 
 use crate::{
     arch::EncoderConfig,
@@ -53,6 +53,9 @@ pub struct Reconstruction {
     pub masked: Tensor<3>,
 }
 
+/// More blocks than any decoder has, and more width: a damaged file asks for no more memory.
+const MOST: [usize; 2] = [256, 16_384];
+
 impl DecoderConfig {
     /// The decoder of an architecture: one block for ConvNeXt V2, else eight; width 512.
     pub fn of(encoder: &EncoderConfig) -> Self {
@@ -60,7 +63,28 @@ impl DecoderConfig {
             EncoderConfig::ConvNext(_) => 1,
             EncoderConfig::Hiera(_) | EncoderConfig::Vit(_) => 8,
         };
-        Self { depth, width: 512, num_heads: 16 }
+        Self::sized(depth, 512)
+    }
+
+    /// A decoder of this size: 16 heads, or half as many until they divide the width.
+    pub fn sized(depth: usize, width: usize) -> Self {
+        Self { depth, width, num_heads: 1 << width.trailing_zeros().min(4) }
+    }
+
+    /// Fails on numbers that describe no decoder.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { depth, width, .. } = *self;
+        let [deepest, widest] = MOST;
+        if !(1..=deepest).contains(&depth) {
+            return Err(format!("found {depth} blocks of a decoder, needed 1 to {deepest}"));
+        }
+        // Positions have a sine and a cosine of each row and column.
+        if !(4..=widest).contains(&width) || !width.is_multiple_of(4) {
+            return Err(format!(
+                "found a decoder of width {width}, needed a multiple of 4 up to {widest}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -78,30 +102,31 @@ impl Autoencoder {
         }
     }
 
-    /// The picture of `images` [B, 3, H, V], normalised, as predicted from the visible `cells`. `mode` is
-    /// for ConvNeXt V2. With `recompute`, blocks of the encoder run again in the backward pass.
+    /// The picture of `images` [B, 3, H, V], normalised, as predicted from the visible `cells`. `masking`
+    /// is for ConvNeXt V2.
     pub fn forward(
         &self,
         images: Tensor<4>,
         cells: &Cells,
-        mode: MaskMode,
-        recompute: bool,
+        masking: MaskMode,
+        mode: impl Into<Mode>,
     ) -> Reconstruction {
         let (patches, order, split) = match self {
             Autoencoder::ConvNext(model) => {
-                let latent = model.encode(images, cells, mode, recompute);
-                (model.decode(latent, cells, mode), PatchOrder::ChannelsLast, 1)
+                let latent = model.encode(images, cells, masking, mode);
+                (model.decode(latent, cells, masking), PatchOrder::ChannelsLast, 1)
             }
             Autoencoder::Hiera(model) => {
-                let latent = model.encode(images, cells, recompute);
+                let latent = model.encode(images, cells, mode);
                 let split = hearth_backbones::hiera::UNIT / hiera::PATCH;
                 (model.decode(latent, cells), PatchOrder::ChannelsFirst, split)
             }
             Autoencoder::Vit(model) => {
-                let latent = model.encode(images, cells, recompute);
+                let latent = model.encode(images, cells, mode);
                 (model.decode(latent, cells), PatchOrder::ChannelsLast, 1)
             }
         };
+        let patches = patches.cast(FloatDType::F32);
         let [batch, count, _] = patches.dims();
         let visible = cells.mask(split, &patches.device(), patches.dtype());
         let masked = visible.neg() + 1.0;
@@ -111,6 +136,20 @@ impl Autoencoder {
             grid: cells.grid.map(|side| side * split),
             masked: masked.reshape([batch, count, 1]),
         }
+    }
+
+    /// What the encoder makes of all of `images` [B, 3, H, V], row by row: [B, L, W].
+    pub fn features(&self, images: Tensor<4>, mode: impl Into<Mode>) -> Tensor<3> {
+        let features = match self {
+            Autoencoder::ConvNext(model) => model.encoder.forward(images, Masking::Nothing, mode),
+            Autoencoder::Hiera(model) => model.features(images, mode),
+            Autoencoder::Vit(model) => {
+                let tokens = model.encoder.tokens(images, None, mode);
+                let count = tokens.dims()[1];
+                tokens.slice_dim(1, 1..count)
+            }
+        };
+        features.cast(FloatDType::F32)
     }
 
     /// Side of a cell of the mask, pixels.
@@ -131,6 +170,21 @@ impl Reconstruction {
         let target = if normalize { normalized(target) } else { target };
         let error = masked_error(self.patches.clone(), target, self.masked.clone());
         error / self.masked.clone().sum()
+    }
+
+    /// Mean squared differences over the masked pixels of `images` [B, 3, H, V]: of the prediction, and of
+    /// the mean colour of what is visible, [1] each. Only predictions of pixels can be compared.
+    pub fn errors(&self, images: Tensor<4>) -> [Tensor<1>; 2] {
+        let mask =
+            unpatchify(self.masked.clone().expand(self.patches.dims()), self.grid, self.order);
+        let visible = mask.clone().neg() + 1.0;
+        let total = |x: Tensor<4>| x.sum_dim(3).sum_dim(2);
+        let mean = total(images.clone() * visible.clone()) / total(visible);
+        let error = |predicted: Tensor<4>| {
+            let difference = images.clone() - predicted;
+            (difference.clone() * difference * mask.clone()).sum() / mask.clone().sum()
+        };
+        [error(self.images()), error(mean.expand(images.dims()))]
     }
 
     /// The predicted pictures [B, 3, H, V].

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use burn::{
     module::Module,
-    tensor::{Device, Tensor},
+    tensor::{Device, FloatDType, Tensor},
 };
 use hearth_backbones::{
+    Mode,
     convnext::{ConvNext, Masking},
     dropout::Dropout,
     hiera::{Hiera, HieraConfig},
@@ -47,13 +48,15 @@ pub enum Encoder {
     Vit(VisionTransformer),
 }
 
-/// Which of two graphs a ViT is; its checkpoints say so by what they hold.
+/// How a ViT makes one vector of its tokens; its checkpoints say so by what they hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VitGraph {
     /// No norm: TAO.
     Bare,
     /// A norm behind the mean of the patches, `fc_norm`: Meta.
     FcNorm,
+    /// The class token behind the norm of the tokens: Meta and timm without `global_pool`.
+    ClassToken,
 }
 
 impl Classifier {
@@ -74,6 +77,7 @@ impl Classifier {
                 let pool = match graph {
                     VitGraph::Bare => VisionPool::BareMean,
                     VitGraph::FcNorm => VisionPool::Mean,
+                    VitGraph::ClassToken => VisionPool::ClassToken,
                 };
                 let positions = VisionPositions::Learned;
                 let config = VisionConfig { pool, positions, ..config.clone() };
@@ -83,9 +87,21 @@ impl Classifier {
         Self { encoder, norm, head: linear(width, classes, true, device) }
     }
 
+    /// Which graph a ViT is; of no meaning for other encoders.
+    pub fn graph(&self) -> VitGraph {
+        match &self.encoder {
+            Encoder::Vit(encoder) => match encoder.config().pool {
+                VisionPool::Mean => VitGraph::FcNorm,
+                VisionPool::ClassToken => VitGraph::ClassToken,
+                VisionPool::BareMean | VisionPool::Map => VitGraph::Bare,
+            },
+            Encoder::ConvNext(_) | Encoder::Hiera(_) => VitGraph::Bare,
+        }
+    }
+
     /// `images` [B, 3, H, V], normalised. Returns logits [B, K].
-    pub fn forward(&self, images: Tensor<4>, recompute: bool) -> Tensor<2> {
-        self.head.forward(self.features(images, recompute))
+    pub fn forward(&self, images: Tensor<4>, mode: impl Into<Mode>) -> Tensor<2> {
+        self.head.forward(self.features(images, mode))
     }
 
     /// Leaves out blocks of pictures whose `seeds` say so, with a probability that grows with depth up
@@ -111,19 +127,18 @@ impl Classifier {
         self
     }
 
-    /// What the head sees of `images`: [B, W].
-    pub fn features(&self, images: Tensor<4>, recompute: bool) -> Tensor<2> {
+    /// What the head sees of `images`: [B, W], whatever the type of `mode`.
+    pub fn features(&self, images: Tensor<4>, mode: impl Into<Mode>) -> Tensor<2> {
         let mean = |x: Tensor<3>| x.mean_dim(1).squeeze_dim::<2>(1);
         let pooled = match &self.encoder {
-            Encoder::ConvNext(encoder) => {
-                mean(encoder.forward(images, Masking::Nothing, recompute))
-            }
+            Encoder::ConvNext(encoder) => mean(encoder.forward(images, Masking::Nothing, mode)),
             Encoder::Hiera(encoder) => {
-                let [.., last] = encoder.forward(images, None, recompute);
+                let [.., last] = encoder.forward(images, None, mode);
                 mean(last.flatten::<3>(1, 2))
             }
-            Encoder::Vit(encoder) => encoder.forward(images, recompute),
+            Encoder::Vit(encoder) => encoder.forward(images, mode),
         };
+        let pooled = pooled.cast(FloatDType::F32);
         match &self.norm {
             Some(norm) => norm.forward(pooled),
             None => pooled,

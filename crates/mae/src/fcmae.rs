@@ -10,6 +10,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use hearth_backbones::{
+    Mode,
     cells::Cells,
     convnext::{ConvNext, ConvNextBlock, ConvNextConfig, Masking, Sites},
     layers::zeros,
@@ -65,28 +66,28 @@ impl Fcmae {
         &self,
         images: Tensor<4>,
         cells: &Cells,
-        mode: MaskMode,
-        recompute: bool,
+        masking: MaskMode,
+        mode: impl Into<Mode>,
     ) -> Tensor<3> {
-        let masking = match mode {
+        let masking = match masking {
             MaskMode::Masked => Masking::Cells(cells),
             MaskMode::Batch => Masking::CellsOfBatch(cells),
             MaskMode::Dense => Masking::BehindStem(cells),
         };
-        self.encoder.forward(images, masking, recompute)
+        self.encoder.forward(images, masking, mode)
     }
 
     /// Patches of all cells [B, L, 3 * P * P] of what [`Self::encode`] returned.
-    pub fn decode(&self, latent: Tensor<3>, cells: &Cells, mode: MaskMode) -> Tensor<3> {
+    pub fn decode(&self, latent: Tensor<3>, cells: &Cells, masking: MaskMode) -> Tensor<3> {
         let (batch, grid) = (cells.batch(), cells.grid);
         let all = Sites::all(batch, grid);
-        let visible = match mode {
+        let visible = match masking {
             MaskMode::Dense => all.clone(),
             MaskMode::Masked | MaskMode::Batch => Sites::of_cells(cells, 1),
         };
         let seen = visible.on_map(self.proj.forward_sites(latent, &visible));
         let mask = cells.mask(1, &seen.device(), seen.dtype());
-        let token = self.mask_token.val().permute([0, 2, 3, 1]);
+        let token = self.mask_token.val().cast(seen.dtype()).permute([0, 2, 3, 1]);
         let map = seen * mask.clone() + token * (mask.neg() + 1.0);
         let blocks = self.decoder.iter();
         let x = blocks.fold(all.of_map(map), |x, block| block.forward(x, &all, false));

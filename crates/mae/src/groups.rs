@@ -20,6 +20,15 @@ pub struct Rates {
     pub weight_decay: f64,
     /// What every layer's rate is of that of the layer behind it; 1 makes all alike.
     pub layer_decay: f64,
+    /// Rate of the encoder over that of the head; 1 where layers have their own.
+    pub backbone: f64,
+}
+
+impl Rates {
+    /// Of a model that is not trained.
+    pub fn none() -> Self {
+        Self { rate: 0.0, weight_decay: 0.0, layer_decay: 1.0, backbone: 1.0 }
+    }
 }
 
 /// The groups of an autoencoder: vectors and biases do not decay. All layers have one rate.
@@ -43,7 +52,8 @@ pub fn of_classifier(model: &Classifier, kind: Kind, rates: Rates) -> Vec<Parame
     grouped(model, |parameter| {
         let distance = layers.count - layers.number(&parameter.name);
         let decays = parameter.shape.len() > 1 && !fixed(&parameter.name);
-        (rates.layer_decay.powi(distance as i32), decays)
+        let backbone = if distance > 0 { rates.backbone } else { 1.0 };
+        (backbone * rates.layer_decay.powi(distance as i32), decays)
     })
     .into_iter()
     .map(|group| group.with(rates))

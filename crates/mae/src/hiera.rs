@@ -10,6 +10,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use hearth_backbones::{
+    Mode,
     cells::Cells,
     hiera::{Convolution, Hiera, HieraBlock, HieraBlockConfig, HieraConfig},
     layers::{LayerNorm, Linear, layer_norm, linear, zeros},
@@ -73,8 +74,25 @@ impl MaskedHiera {
     }
 
     /// Four tokens of every visible unit of `images` [B, 3, H, V]: [B, K, 4, W].
-    pub fn encode(&self, images: Tensor<4>, cells: &Cells, recompute: bool) -> Tensor<4> {
-        let [first, second, _, last] = self.encoder.forward(images, Some(cells), recompute);
+    pub fn encode(&self, images: Tensor<4>, cells: &Cells, mode: impl Into<Mode>) -> Tensor<4> {
+        self.fused(self.encoder.forward(images, Some(cells), mode))
+    }
+
+    /// Features of all tokens of `images` [B, 3, H, V] behind the last stage, row by row: [B, 4U, W].
+    pub fn features(&self, images: Tensor<4>, mode: impl Into<Mode>) -> Tensor<3> {
+        let [.., height, width] = images.dims();
+        let grid = [height, width].map(|side| side / hearth_backbones::hiera::UNIT);
+        let x = self.fused(self.encoder.forward(images, None, mode));
+        let ([batch, _, _, channels], [rows, columns]) = (x.dims(), grid);
+        x.reshape([batch, rows, columns, SIDE, SIDE, channels]).swap_dims(2, 3).reshape([
+            batch,
+            rows * columns * SIDE * SIDE,
+            channels,
+        ])
+    }
+
+    /// What the stages found, in the tokens of the last: [B, K, 4, W].
+    fn fused(&self, [first, second, _, last]: [Tensor<4>; 4]) -> Tensor<4> {
         let [to_first, to_second] = &self.multi_scale_fusion_heads[..] else {
             unreachable!("`new` makes two heads")
         };
@@ -90,9 +108,10 @@ impl MaskedHiera {
         let seen = seen.reshape([batch, rows, columns, SIDE, SIDE, width]).swap_dims(2, 3);
         let all = [batch, rows * columns * SIDE * SIDE, 1];
         let mask = cells.mask(SIDE, &seen.device(), seen.dtype()).reshape(all);
+        let dtype = seen.dtype();
         let x = seen.reshape([batch, all[1], width])
-            + self.mask_token.val() * (mask.neg() + 1.0)
-            + self.decoder_pos_embed.val();
+            + self.mask_token.val().cast(dtype) * (mask.neg() + 1.0)
+            + self.decoder_pos_embed.val().cast(dtype);
 
         let blocks = self.decoder_blocks.iter();
         let x = blocks.fold(x.unsqueeze_dim::<4>(1), |x, block| block.forward(x));
@@ -105,7 +124,7 @@ impl MaskedHiera {
 /// quarters of those. Returns [B, K, 4, W].
 fn fused(convolution: &Convolution, x: Tensor<4>) -> Tensor<4> {
     let [batch, units, tokens, channels] = x.dims();
-    let weight = convolution.weight.val();
+    let weight = convolution.weight.val().cast(x.dtype());
     let [outputs, _, side, _] = weight.dims();
     let numbers = tokens / 4 * channels;
     let x = x.reshape([batch, units, 4, numbers]);
@@ -117,5 +136,6 @@ fn fused(convolution: &Convolution, x: Tensor<4>) -> Tensor<4> {
             .reshape([numbers, outputs]),
         _ => weight.permute([2, 3, 1, 0]).reshape([numbers, outputs]),
     };
-    project(x, weight, Some(convolution.bias.val()))
+    let bias = convolution.bias.val().cast(x.dtype());
+    project(x, weight, Some(bias))
 }

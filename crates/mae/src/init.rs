@@ -19,12 +19,22 @@ const HEAD: f32 = 2e-5;
 
 /// `model`, an autoencoder, with every parameter drawn from `key`.
 pub fn autoencoder<M: Module>(model: M, kind: Kind, key: &Key) -> M {
-    drawn(model, key, |parameter| of_autoencoder(parameter, kind))
+    drawn(model, key, |parameter| Some(of_autoencoder(parameter, kind)))
 }
 
 /// `model`, a classifier, with every parameter drawn from `key`.
 pub fn classifier<M: Module>(model: M, kind: Kind, key: &Key) -> M {
-    drawn(model, key, |parameter| of_classifier(parameter, kind))
+    classifier_where(model, kind, key, |_| true)
+}
+
+/// `model`, a classifier, with those parameters drawn from `key` whose names are `wanted`; the others stay.
+pub fn classifier_where<M: Module>(
+    model: M,
+    kind: Kind,
+    key: &Key,
+    wanted: impl Fn(&str) -> bool,
+) -> M {
+    drawn(model, key, |parameter| wanted(&parameter.name).then(|| of_classifier(parameter, kind)))
 }
 
 enum Rule {
@@ -37,11 +47,12 @@ enum Rule {
     SinCos2d,
 }
 
-fn drawn<M: Module>(model: M, key: &Key, rule: impl Fn(&Parameter) -> Rule) -> M {
+fn drawn<M: Module>(model: M, key: &Key, rule: impl Fn(&Parameter) -> Option<Rule>) -> M {
     map_values(model, |parameter| {
+        let rule = rule(parameter)?;
         let mut numbers = key.of("weights").of(&parameter.name).rng();
         let count = parameter.len();
-        Some(match rule(parameter) {
+        Some(match rule {
             Rule::Constant(value) => vec![value; count],
             Rule::Normal(deviation) => {
                 (0..count).map(|_| numbers.normal() as f32 * deviation).collect()

@@ -10,13 +10,18 @@ mod train;
 
 use std::path::{Path, PathBuf};
 
-use hearth_spec::{block, common::WandbSpec};
+use hearth_engine::{EngineError, Precision, Replicas, Run, experiment};
+use hearth_spec::{Diagnostics, Document, block, common::WandbSpec};
 
 pub use check::check;
 pub use data::{AugmentationSpec, DatasetSpec, Interpolation, MixupMode};
-pub use deployment::{EvaluateSpec, ExportSpec, GenTrtEngineSpec, InferenceSpec};
-pub use hearth::{HearthSpec, HearthTrainSpec, MaskModeName};
-pub use train::{OptimSpec, Precision, Stage, TrainSpec};
+pub use deployment::{
+    EvaluateSpec, ExportFormat, ExportSpec, GenTrtEngineSpec, InferenceSpec, TensorRtSpec,
+};
+pub use hearth::{
+    HearthExportSpec, HearthInferenceSpec, HearthSpec, HearthTrainSpec, MaskModeName,
+};
+pub use train::{OptimSpec, Scheduler, Stage, TrainSpec};
 
 block! {
     /// Masked autoencoders and the classifiers made of them: `mae train`, `evaluate`, `inference`.
@@ -81,6 +86,10 @@ pub enum Action {
     Evaluate,
     /// Writes classes, reconstructions or features.
     Inference,
+    /// Writes ONNX.
+    Export,
+    /// Builds TensorRT engines.
+    GenTrtEngine,
     /// Measures training; has no block of its own.
     Benchmark,
 }
@@ -92,6 +101,8 @@ impl Action {
             Action::Train => "train",
             Action::Evaluate => "evaluate",
             Action::Inference => "inference",
+            Action::Export => "export",
+            Action::GenTrtEngine => "gen_trt_engine",
             Action::Benchmark => "benchmark",
         }
     }
@@ -104,11 +115,22 @@ impl Action {
             }
             Action::Evaluate => &["wandb", "model", "dataset", "evaluate", "train.stage", "hearth"],
             Action::Inference => &["model", "dataset", "inference", "train.stage", "hearth"],
+            Action::Export => &["model", "export", "train.stage", "hearth.export"],
+            Action::GenTrtEngine => &["dataset", "gen_trt_engine", "train.stage"],
         }
     }
 }
 
 impl MaeSpec {
+    /// The spec for `action`, or everything that speaks against it; its warnings go to the run.
+    pub(crate) fn read(
+        document: &Document,
+        action: Action,
+        run: &Run,
+    ) -> Result<Self, Diagnostics> {
+        experiment::read(document, run, |spec| check(document, spec, action))
+    }
+
     /// The folder an action writes to: its own `results_dir`, or its name inside the root's. A benchmark
     /// keeps nothing.
     pub fn results_dir(&self, action: Action) -> Option<PathBuf> {
@@ -116,9 +138,57 @@ impl MaeSpec {
             Action::Train => &self.train.common.results_dir,
             Action::Evaluate => &self.evaluate.results_dir,
             Action::Inference => &self.inference.results_dir,
+            Action::Export => &self.export.results_dir,
+            Action::GenTrtEngine => &self.gen_trt_engine.results_dir,
             Action::Benchmark => return None,
         };
         let root = self.results_dir.as_deref().map(Path::new);
         own.as_ref().map(PathBuf::from).or_else(|| root.map(|root| root.join(action.name())))
+    }
+
+    /// Who computes a training.
+    pub(crate) fn replicas(
+        &self,
+        document: &Document,
+        resumed: Option<&Path>,
+        run: &Run,
+    ) -> Result<Replicas, EngineError> {
+        let common = &self.hearth.train.common;
+        let micro_batch = self.dataset.batch_size.div_ceil(common.micro_batches);
+        Replicas::of_training(document, common.replicas, micro_batch, resumed, run)
+    }
+
+    /// What passes compute in.
+    pub(crate) fn precision(&self, run: &Run) -> Precision {
+        Precision::in_force(self.train.precision, self.hearth.train.common.half_on_cpu, run)
+    }
+
+    /// Modules that are not trained.
+    pub(crate) fn frozen(&self) -> &[String] {
+        self.train.freeze.as_deref().unwrap_or_default()
+    }
+
+    /// The spec as YAML without paths, secrets and threads: what a checkpoint says about its training.
+    pub(crate) fn portable(&self) -> String {
+        let mut spec = Self {
+            results_dir: None,
+            encryption_key: None,
+            evaluate: EvaluateSpec::default(),
+            inference: InferenceSpec::default(),
+            export: ExportSpec::default(),
+            gen_trt_engine: GenTrtEngineSpec::default(),
+            ..self.clone()
+        };
+        let defaults = DatasetSpec::default();
+        spec.dataset.train_data_sources = defaults.train_data_sources;
+        spec.dataset.val_data_sources = defaults.val_data_sources;
+        spec.dataset.test_data_sources = defaults.test_data_sources;
+        spec.dataset.num_workers_per_gpu = defaults.num_workers_per_gpu;
+        spec.train.common.results_dir = None;
+        spec.train.common.resume_training_checkpoint_path = None;
+        spec.train.common.checkpointer.dirpath = None;
+        spec.train.pretrained_model_path = None;
+        spec.hearth.train.common.replicas = None;
+        hearth_spec::to_yaml(&spec)
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
-use hearth_backbones::cells::Cells;
+use hearth_backbones::{Mode, cells::Cells};
 use hearth_data::random::Key;
 use hearth_engine::{Losses, Metrics, ParameterGroup, Step, Task, classification::Tally};
 
 use crate::{
     arch::{Arch, Kind},
-    autoencoder::{Autoencoder, Reconstruction},
+    autoencoder::Autoencoder,
     classifier::Classifier,
     fcmae::MaskMode,
     groups::{Rates, of_autoencoder, of_classifier},
@@ -41,7 +41,7 @@ impl Batch {
     }
 
     /// [B, 3, S, S] on the device.
-    fn images(&self, size: usize, device: &Device) -> Tensor<4> {
+    pub fn images(&self, size: usize, device: &Device) -> Tensor<4> {
         let data = TensorData::new(self.pixels.clone(), [self.len(), 3, size, size]);
         Tensor::from_data(data, device)
     }
@@ -60,8 +60,8 @@ pub struct PretrainTask {
     pub mask_mode: MaskMode,
     /// Predicts patches at mean 0 and variance 1.
     pub normalize: bool,
-    /// Blocks keep their input only.
-    pub recompute: bool,
+    /// What the encoder computes in.
+    pub mode: Mode,
     /// Peak learning rate and weight decay.
     pub rates: Rates,
     /// Where batches are put.
@@ -75,25 +75,22 @@ pub struct Local {
     samples: usize,
 }
 
-/// Sum over samples, and their number.
+/// Sums over samples, and their number.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sum {
     loss: f64,
+    /// See [`crate::autoencoder::Reconstruction::errors`].
+    errors: [f64; 2],
     samples: f64,
 }
 
 impl PretrainTask {
-    /// The model's picture of a batch, and the batch itself, [B, 3, S, S].
-    pub fn reconstruct(
-        &self,
-        model: &Autoencoder,
-        batch: &Batch,
-        key: &Key,
-        first: usize,
-    ) -> (Reconstruction, Tensor<4>) {
-        let images = batch.images(self.image_size, &self.device);
-        let cells = self.cells(key, first, batch.len());
-        (model.forward(images.clone(), &cells, self.mask_mode, self.recompute), images)
+    /// The masks that pictures have in evaluation: each always the same.
+    pub fn own_cells(&self, batch: &Batch) -> Cells {
+        let keys = batch.names.iter().map(|name| Key::new(0).of("validation").of(name));
+        let grid = [self.image_size / self.arch.cell(); 2];
+        let one = |key: Key| masking::draw(grid, self.mask_ratio, &key, 0, 1).visible;
+        Cells { grid, visible: keys.flat_map(one).collect() }
     }
 
     fn cells(&self, key: &Key, first: usize, samples: usize) -> Cells {
@@ -102,7 +99,7 @@ impl PretrainTask {
     }
 
     /// Hiera always predicts normalised patches, as its authors do.
-    fn normalizes(&self) -> bool {
+    pub fn normalizes(&self) -> bool {
         self.normalize || matches!(self.arch.kind, Kind::Hiera(..))
     }
 }
@@ -116,7 +113,9 @@ impl Task for PretrainTask {
     type Stats = Sum;
 
     fn forward(&self, model: &Autoencoder, batch: &Batch, step: &Step) -> Local {
-        let (reconstruction, images) = self.reconstruct(model, batch, &step.key, step.first);
+        let images = batch.images(self.image_size, &self.device);
+        let cells = self.cells(&step.key, step.first, batch.len());
+        let reconstruction = model.forward(images.clone(), &cells, self.mask_mode, self.mode);
         Local { loss: reconstruction.loss(images, self.normalizes()), samples: batch.len() }
     }
 
@@ -138,23 +137,32 @@ impl Task for PretrainTask {
 
     /// Every validation sees each picture behind the same mask.
     fn evaluate(&self, model: &Autoencoder, batch: &Batch) -> Sum {
-        let keys = batch.names.iter().map(|name| Key::new(0).of("validation").of(name));
-        let grid = [self.image_size / self.arch.cell(); 2];
-        let one = |key: Key| masking::draw(grid, self.mask_ratio, &key, 0, 1).visible;
-        let cells = Cells { grid, visible: keys.flat_map(one).collect() };
         let images = batch.images(self.image_size, &self.device);
-        let reconstruction = model.forward(images.clone(), &cells, self.mask_mode, false);
-        let loss: f32 = reconstruction.loss(images, self.normalizes()).into_scalar();
+        let cells = self.own_cells(batch);
+        let reconstruction = model.forward(images.clone(), &cells, self.mask_mode, Mode::default());
         let samples = batch.len() as f64;
-        Sum { loss: f64::from(loss) * samples, samples }
+        let sum = |mean: Tensor<1>| f64::from(mean.into_scalar::<f32>()) * samples;
+        let errors = reconstruction.errors(images.clone()).map(sum);
+        Sum { loss: sum(reconstruction.loss(images, self.normalizes())), errors, samples }
     }
 
     fn merge(&self, a: Sum, b: Sum) -> Sum {
-        Sum { loss: a.loss + b.loss, samples: a.samples + b.samples }
+        let errors = [a.errors[0] + b.errors[0], a.errors[1] + b.errors[1]];
+        Sum { loss: a.loss + b.loss, errors, samples: a.samples + b.samples }
     }
 
+    /// As TAO's logs have it, without the name of the set.
+    fn validated(&self, metric: &str) -> String {
+        metric.to_owned()
+    }
+
+    /// The loss; where pixels are predicted, also the error over that of the mean visible colour.
     fn metrics(&self, sum: Sum) -> Metrics {
-        vec![("val_loss".to_owned(), sum.loss / sum.samples)]
+        let mut metrics = vec![("val_loss".to_owned(), sum.loss / sum.samples)];
+        if !self.normalizes() {
+            metrics.push(("relative_error".to_owned(), sum.errors[0] / sum.errors[1]));
+        }
+        metrics
     }
 }
 
@@ -169,8 +177,8 @@ pub struct FinetuneTask {
     pub num_classes: usize,
     /// Largest probability that a block is left out.
     pub drop_path: f64,
-    /// Blocks keep their input only.
-    pub recompute: bool,
+    /// What the encoder computes in.
+    pub mode: Mode,
     /// Peak learning rate, weight decay and decay by layer.
     pub rates: Rates,
     /// Where batches are put.
@@ -178,9 +186,17 @@ pub struct FinetuneTask {
 }
 
 /// What a validation counts.
+#[derive(Clone)]
 pub struct Counted {
     tally: Tally,
     loss: f64,
+}
+
+impl Counted {
+    /// Right and wrong answers.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
 }
 
 impl Task for FinetuneTask {
@@ -200,7 +216,7 @@ impl Task for FinetuneTask {
             model.clone().with_drop_path(self.drop_path, &seeds)
         });
         let model = dropping.as_ref().unwrap_or(model);
-        let logits = model.forward(batch.images(self.image_size, &self.device), self.recompute);
+        let logits = model.forward(batch.images(self.image_size, &self.device), self.mode);
         let targets = TensorData::new(batch.targets.clone(), [batch.len(), self.num_classes]);
         let targets = Tensor::<2>::from_data(targets, &self.device);
         let sum = (log_softmax(logits, 1) * targets).sum().neg();
@@ -224,7 +240,7 @@ impl Task for FinetuneTask {
     }
 
     fn evaluate(&self, model: &Classifier, batch: &Batch) -> Counted {
-        let logits = model.forward(batch.images(self.image_size, &self.device), false);
+        let logits = model.forward(batch.images(self.image_size, &self.device), Mode::default());
         let scores: Vec<f32> =
             log_softmax(logits, 1).into_data().try_to_vec().expect("logits are f32");
         let mut counted = Counted { tally: Tally::new(self.num_classes), loss: 0.0 };
@@ -238,6 +254,11 @@ impl Task for FinetuneTask {
     fn merge(&self, mut a: Counted, b: Counted) -> Counted {
         a.tally.merge(b.tally);
         Counted { tally: a.tally, loss: a.loss + b.loss }
+    }
+
+    /// As TAO's logs have it, without the name of the set.
+    fn validated(&self, metric: &str) -> String {
+        metric.to_owned()
     }
 
     fn metrics(&self, counted: Counted) -> Metrics {

@@ -10,6 +10,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use hearth_backbones::{
+    Mode,
     cells::Cells,
     layers::{Block, LayerNorm, Linear, Visible, frozen_zeros, layer_norm, linear, zeros},
     vit::{VisionConfig, VisionTransformer},
@@ -55,8 +56,8 @@ impl MaskedVit {
     }
 
     /// The class token and the visible patches of `images` [B, 3, H, V]: [B, 1 + K, W].
-    pub fn encode(&self, images: Tensor<4>, cells: &Cells, recompute: bool) -> Tensor<3> {
-        self.encoder.tokens(images, Some(cells), recompute)
+    pub fn encode(&self, images: Tensor<4>, cells: &Cells, mode: impl Into<Mode>) -> Tensor<3> {
+        self.encoder.tokens(images, Some(cells), mode)
     }
 
     /// All patches [B, L, 3 * P * P] of what [`Self::encode`] returned.
@@ -67,9 +68,10 @@ impl MaskedVit {
         let seen = x.slice_dim(1, 1..tokens).reshape([batch * (tokens - 1), width]);
         let seen = spread_rows(seen, &cells.rows()).reshape([batch, patches, width]);
         let mask = cells.mask(1, &seen.device(), seen.dtype()).reshape([batch, patches, 1]);
-        let all = seen + self.mask_token.val() * (mask.neg() + 1.0);
+        let dtype = seen.dtype();
+        let all = seen + self.mask_token.val().cast(dtype) * (mask.neg() + 1.0);
 
-        let x = Tensor::cat(vec![class, all], 1) + self.decoder_pos_embed.val();
+        let x = Tensor::cat(vec![class, all], 1) + self.decoder_pos_embed.val().cast(dtype);
         let blocks = self.decoder_blocks.iter();
         let x = blocks.fold(x, |x, block| block.forward(x, &Visible::All));
         let x = self.decoder_pred.forward(self.decoder_norm.forward(x));

@@ -5,6 +5,7 @@
 mod it {
     mod fill;
     mod goldens;
+    mod layouts;
     mod masks;
     mod sheets;
     mod spec_definition;

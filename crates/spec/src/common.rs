@@ -1,4 +1,8 @@
-//! Blocks that TAO's networks share.
+//! Blocks that all networks share: TAO's, and our own.
+
+mod hearth;
+
+pub use hearth::{CheckpointFormat, ExifOrientation, HearthTrainCommon, PictureReading};
 
 use crate::{Checks, block, options};
 
@@ -109,6 +113,30 @@ block! {
         results_dir: Option<String> => known_as(&["output_dir"]),
         /// Checkpoints kept by a metric.
         checkpointer: CheckpointerSpec,
+    }
+}
+
+options! {
+    /// Arithmetic of the model. Weights, norms, softmax and losses stay in 32 bits.
+    pub enum Precision {
+        /// 16 bits with a loss scale.
+        Fp16 = "fp16" | "16" | "16-mixed" | "float16",
+        /// 32 bits throughout.
+        Fp32 = "fp32" | "32" | "32-true" | "float32",
+        /// 16 bits with the exponent of 32.
+        Bf16 = "bf16" | "bf16-mixed" | "bfloat16",
+    }
+}
+
+options! {
+    /// Arithmetic of an engine.
+    pub enum EnginePrecision {
+        /// 32 bits. TAO builds this also for what its template says, `fp32,fp16`.
+        Fp32 = "fp32" | "fp32,fp16",
+        /// 16 bits where the range allows it. The numbers are checked before an engine is built.
+        Fp16 = "fp16",
+        /// 8 bits. Refused: it needs scales that are measured on pictures.
+        Int8 = "int8",
     }
 }
 

@@ -129,7 +129,9 @@ impl From<DeployError> for Failed {
         let (exit_code, class) = match error {
             DeployError::Rejected { .. } => (exit::REJECTED, Failure::Validation),
             DeployError::NoOnnxRuntime { .. } => (exit::NO_LIBRARY, Failure::Configuration),
-            DeployError::File(FileRefused::Unwritable { .. }) => (exit::OTHER, Failure::FileSystem),
+            DeployError::File(FileRefused::Unwritable { .. }) | DeployError::Exists { .. } => {
+                (exit::OTHER, Failure::FileSystem)
+            }
             DeployError::Recording { .. }
             | DeployError::Lowering { .. }
             | DeployError::Structure { .. } => (exit::OTHER, Failure::Other),
@@ -158,6 +160,7 @@ impl From<EngineError> for Failed {
     fn from(error: EngineError) -> Failed {
         let hints = error.hints();
         match error {
+            EngineError::Spec(found) => found.into(),
             EngineError::Data(error) => error.into(),
             EngineError::Weights(error) => error.into(),
             EngineError::File(error) => error.into(),
@@ -169,6 +172,9 @@ impl From<EngineError> for Failed {
                 // What the user asked for is no error.
                 let report = stopped.report.trim_start_matches("error: ").to_owned();
                 Failed { report, ..stopped }
+            }
+            EngineError::Hdf5 { .. } => {
+                Failed::new(exit::OTHER, Failure::FileSystem, &error, &hints)
             }
             EngineError::Threads { .. } => {
                 Failed::new(exit::DEVICE, Failure::Other, &error, &hints)

@@ -133,6 +133,7 @@ mod tests {
             ("", "- - | "),
             ("clip", "clip - | "),
             ("clip train", "clip train | "),
+            ("mae evaluate", "mae evaluate | "),
             ("evaluate", "- evaluate | "),
             ("train.num_epochs=3", "- - | train.num_epochs=3"),
             ("a=1 clip ~b.c train +d.e=[1,2]", "clip train | a=1 ~b.c +d.e=[1,2]"),
@@ -152,7 +153,10 @@ mod tests {
             ),
             ("CLIP", "error: `CLIP`: no such network or action; hint: did you mean `clip`?"),
             ("doktor", "error: `doktor`: no such network or action; hint: did you mean `doctor`?"),
-            ("mae train", "error: `mae`: not in this release; hint: this release has `clip`"),
+            (
+                "oneformer train",
+                "error: `oneformer`: not in this release; hint: this release has `clip`, `mae`",
+            ),
             (
                 "clip segment",
                 "error: `segment`: `clip` has no such action; hint: there are `train`, `evaluate`, \

@@ -12,6 +12,9 @@ mod it {
     mod hub;
     #[path = "../../../weights/tests/it/loopback.rs"]
     mod loopback;
+    mod mae;
+    mod mae_export;
+    mod mae_helps;
     mod memory;
     mod partial;
     mod precision;

@@ -129,6 +129,18 @@ pub enum WeightsError {
     /// File and model differ; the model was not touched.
     #[error("{0}")]
     Mismatch(Box<Mismatch>),
+    /// The file holds a model that is not the one that was asked for; values were not compared.
+    #[error("{}: found {found}, need {needed}", .path.display())]
+    OtherModel {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+        /// What was asked for.
+        needed: String,
+        /// What the user can do.
+        hint: Option<String>,
+    },
     /// A hub name did not become a local file.
     #[error(transparent)]
     Hub(Box<HubError>),
@@ -184,6 +196,7 @@ impl WeightsError {
             WeightsError::Unrecognised { sample, .. } if !sample.is_empty() => {
                 vec![format!("the file holds {}", in_backticks(sample))]
             }
+            WeightsError::OtherModel { hint, .. } => hint.iter().cloned().collect(),
             WeightsError::Mismatch(mismatch) => mismatch.hints(),
             WeightsError::Hub(error) => error.hints(),
             _ => Vec::new(),

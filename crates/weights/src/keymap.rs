@@ -5,6 +5,8 @@
 //! component or a part of one, such as a layer index) and `{..}` (the whole rest, at the end); the
 //! same wildcards stand on both sides, in the same order.
 
+use std::collections::BTreeMap;
+
 use crate::{error::WeightsError, file::WeightsFile, pattern::Pattern};
 
 /// One layout of a family.
@@ -27,8 +29,22 @@ pub struct KeyMap {
 pub struct Rule {
     pub(crate) ours: Vec<Share>,
     pub(crate) theirs: Vec<Share>,
-    pub(crate) transposed: bool,
+    pub(crate) order: Order,
     pub(crate) rank: Option<usize>,
+}
+
+/// In which order their layout keeps the dimensions of one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In ours.
+    Same,
+    /// A matrix the other way round.
+    Transposed,
+    /// The last one first, and this many of them as one.
+    Reversed {
+        /// Dimensions of theirs that are one.
+        joined: usize,
+    },
 }
 
 /// A name on one side of a rule, and how many of the equal parts of the other side it covers.
@@ -71,6 +87,23 @@ impl KeyMap {
         })
     }
 
+    /// The parameters that `file` holds in this layout, whole or in part, with the shapes of what it
+    /// holds of them: what can be said of a model before one is built.
+    pub fn held(&self, file: &WeightsFile) -> BTreeMap<String, Vec<usize>> {
+        let parse = |share: &Share| Pattern::new(&share.name);
+        let sides = self.rules.iter().flat_map(|rule| {
+            let ours = rule.ours.first().map(parse);
+            rule.theirs.iter().filter_map(move |theirs| Some((ours.clone()?, parse(theirs))))
+        });
+        let sides: Vec<(Pattern, Pattern)> = sides.collect();
+        let held = file.names().filter_map(|name| {
+            let ours =
+                sides.iter().find_map(|(ours, theirs)| Some(ours.fill(&theirs.captures(name)?)))?;
+            Some((ours, file.entry(name)?.shape.clone()))
+        });
+        held.collect()
+    }
+
     /// The telling names that `file` lacks.
     fn absent_from(&self, file: &WeightsFile) -> Vec<String> {
         let held = |text: &String| {
@@ -90,7 +123,13 @@ impl Rule {
 
     /// A matrix that their layout keeps as the transpose of PyTorch's `Linear.weight`.
     pub fn transposed(ours: impl Into<String>, theirs: impl Into<String>) -> Rule {
-        Rule { transposed: true, ..Rule::same(ours, theirs) }
+        Rule { order: Order::Transposed, ..Rule::same(ours, theirs) }
+    }
+
+    /// A tensor whose dimensions stand in the opposite order in their layout, the first `joined` of them
+    /// as one: a kernel `[out, in, rows, columns]` that is kept as `[columns * rows, in, out]`.
+    pub fn reversed(ours: impl Into<String>, theirs: impl Into<String>, joined: usize) -> Rule {
+        Rule { order: Order::Reversed { joined }, ..Rule::same(ours, theirs) }
     }
 
     /// Ours is the concatenation of theirs along dimension 0, in equal parts: `qkv` and `q`, `k`,
@@ -113,8 +152,8 @@ impl Rule {
         Rule::new(ours.iter().map(share).collect(), vec![Share::one(theirs)])
     }
 
-    /// In their layout the tensor has this many dimensions: on saving, leading dimensions of 1 are
-    /// taken away or added. Loading accepts either.
+    /// In their layout the tensor has this many dimensions: on saving, dimensions of 1 are taken away,
+    /// the first of them first, or added in front. Loading accepts either.
     pub fn rank(self, rank: usize) -> Rule {
         Rule { rank: Some(rank), ..self }
     }
@@ -124,6 +163,11 @@ impl Rule {
         matches!(self.ours.as_slice(), [share] if share.name == parameter)
     }
 
+    /// Names (or patterns) of the tensors that it is about.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        self.theirs.iter().map(|share| share.name.as_str())
+    }
+
     /// The same rule for a file where a wrapper put `prefix` before every name, its dot included.
     pub fn under(mut self, prefix: &str) -> Rule {
         self.theirs.iter_mut().for_each(|share| share.name.insert_str(0, prefix));
@@ -131,7 +175,7 @@ impl Rule {
     }
 
     fn new(ours: Vec<Share>, theirs: Vec<Share>) -> Rule {
-        Rule { ours, theirs, transposed: false, rank: None }
+        Rule { ours, theirs, order: Order::Same, rank: None }
     }
 
     /// For messages.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::WeightsError,
-    keymap::{KeyMap, Rule, Share},
+    keymap::{KeyMap, Order, Rule, Share},
     module::Parameter,
     pattern::Pattern,
 };
@@ -14,8 +14,8 @@ use crate::{
 pub(crate) struct Binding {
     /// In order of the parameter's values, which they cover exactly.
     pub(crate) pieces: Vec<Piece>,
-    /// Whether the one piece is the transpose of the parameter.
-    pub(crate) transposed: bool,
+    /// Whether the one piece has the dimensions of the parameter in the opposite order.
+    pub(crate) reversed: bool,
 }
 
 /// `len` values that follow each other both in the parameter and in a tensor of the file.
@@ -136,11 +136,17 @@ fn bind(parameter: &Parameter, rules: &[Parsed]) -> Result<Binding, String> {
 
 fn bind_one(parameter: &Parameter, rule: &Rule, theirs: &str) -> Option<Binding> {
     let mut shape = parameter.shape.clone();
-    if rule.transposed {
+    if rule.order != Order::Same {
         shape.reverse();
-        if shape.len() != 2 {
-            return None;
+    }
+    match rule.order {
+        Order::Transposed if shape.len() != 2 => return None,
+        Order::Reversed { joined } if joined > shape.len() => return None,
+        Order::Reversed { joined } => {
+            let one = shape.drain(..joined).product();
+            shape.insert(0, one);
         }
+        Order::Same | Order::Transposed => {}
     }
     let piece = Piece {
         theirs: theirs.to_owned(),
@@ -149,7 +155,7 @@ fn bind_one(parameter: &Parameter, rule: &Rule, theirs: &str) -> Option<Binding>
         theirs_start: 0,
         len: parameter.len(),
     };
-    Some(Binding { pieces: vec![piece], transposed: rule.transposed })
+    Some(Binding { pieces: vec![piece], reversed: rule.order != Order::Same })
 }
 
 /// Several tensors of the file make one parameter.
@@ -167,7 +173,7 @@ fn bind_split(parameter: &Parameter, rule: &Rule, names: Vec<String>) -> Option<
         pieces.push(Piece { theirs, shape, ours_start, theirs_start: 0, len });
         ours_start += len;
     }
-    Some(Binding { pieces, transposed: false })
+    Some(Binding { pieces, reversed: false })
 }
 
 /// One tensor of the file holds this parameter and others.
@@ -184,21 +190,19 @@ fn bind_merged(parameter: &Parameter, rule: &Rule, place: usize, theirs: &str) -
         theirs_start: parts(&rule.ours[..place]) * unit * row,
         len: parameter.len(),
     };
-    Some(Binding { pieces: vec![piece], transposed: false })
+    Some(Binding { pieces: vec![piece], reversed: false })
 }
 
 fn divided(size: usize, parts: usize) -> Option<usize> {
     size.is_multiple_of(parts).then_some(size / parts)
 }
 
-/// `shape` with leading dimensions of 1 taken away or added.
+/// `shape` with dimensions of 1 taken away, or added in front.
 fn with_rank(mut shape: Vec<usize>, rank: Option<usize>) -> Option<Vec<usize>> {
     let rank = rank.unwrap_or(shape.len());
     while shape.len() > rank {
-        if shape[0] != 1 {
-            return None;
-        }
-        shape.remove(0);
+        let one = shape.iter().position(|size| *size == 1)?;
+        shape.remove(one);
     }
     let missing = rank - shape.len();
     shape.splice(0..0, std::iter::repeat_n(1, missing));

@@ -10,7 +10,7 @@ use crate::{
     module::{Parameter, map_values, parameters},
     plan::{Plan, Source, plan},
     report::LoadReport,
-    values::transposed,
+    values::reversed,
 };
 
 /// What may differ between file and model. Patterns are those of [`KeyMap`].
@@ -19,6 +19,9 @@ pub struct LoadOptions {
     /// Parameters of the model that may be absent from the file and then stay as initialised,
     /// such as a new head.
     pub fresh: Vec<String>,
+    /// Parameters that stay as initialised whatever the file holds in their place, such as a head for
+    /// other classes.
+    pub replaced: Vec<String>,
     /// Tensors of the file that may be left out, such as a decoder.
     pub dropped: Vec<String>,
     /// Parameters whose values may be fitted to another shape.
@@ -78,10 +81,11 @@ fn read(
     match binding.pieces.as_slice() {
         [piece] => {
             let values = file.read_f32_part(&piece.theirs, piece.theirs_start, piece.len)?;
-            Ok(match binding.transposed {
-                true => transposed(&values, parameter.shape[1], parameter.shape[0]),
-                false => values,
-            })
+            if !binding.reversed {
+                return Ok(values);
+            }
+            let theirs: Vec<usize> = parameter.shape.iter().rev().copied().collect();
+            Ok(reversed(&values, &theirs))
         }
         pieces => {
             let mut values = Vec::with_capacity(parameter.len());

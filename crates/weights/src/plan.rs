@@ -44,6 +44,7 @@ pub(crate) fn plan(
     let mut comparison = Comparison {
         file,
         fresh: parse_all(&options.fresh),
+        replaced: parse_all(&options.replaced),
         resize: options.resize.iter().map(|rule| (Pattern::new(&rule.name), rule)).collect(),
         sources: HashMap::new(),
         report: LoadReport::new(file.path(), &map.name, parameters.len()),
@@ -59,6 +60,7 @@ pub(crate) fn plan(
 struct Comparison<'a> {
     file: &'a WeightsFile,
     fresh: Vec<Pattern>,
+    replaced: Vec<Pattern>,
     resize: Vec<(Pattern, &'a Resize)>,
     sources: HashMap<String, Source>,
     report: LoadReport,
@@ -67,6 +69,12 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     fn parameter(&mut self, parameter: &Parameter, binding: Binding) -> Result<(), WeightsError> {
+        if any_matches(&self.replaced, &parameter.name) {
+            let theirs = binding.pieces.into_iter().map(|piece| piece.theirs);
+            self.report.dropped.extend(theirs.filter(|name| self.file.entry(name).is_some()));
+            self.report.fresh.push(parameter.name.clone());
+            return Ok(());
+        }
         let absent: Vec<String> = binding
             .pieces
             .iter()
@@ -84,7 +92,7 @@ impl Comparison<'_> {
             return Ok(());
         }
         let misshapen: Vec<&Piece> =
-            binding.pieces.iter().filter(|piece| !self.fits(piece, binding.transposed)).collect();
+            binding.pieces.iter().filter(|piece| !self.fits(piece, binding.reversed)).collect();
         if misshapen.is_empty() {
             self.take(parameter, binding);
             return Ok(());
@@ -107,7 +115,7 @@ impl Comparison<'_> {
     fn take(&mut self, parameter: &Parameter, binding: Binding) {
         let theirs: Vec<String> = binding.pieces.iter().map(|piece| piece.theirs.clone()).collect();
         let ours = parameter.name.clone();
-        if theirs == [ours.as_str()] && !binding.transposed {
+        if theirs == [ours.as_str()] && !binding.reversed {
             self.report.matched.push(ours.clone());
         } else {
             self.report.renamed.push(Renamed { ours: ours.clone(), theirs });
@@ -122,9 +130,7 @@ impl Comparison<'_> {
         binding: &Binding,
     ) -> Result<Option<Vec<f32>>, WeightsError> {
         let whole = match binding.pieces.as_slice() {
-            [piece]
-                if !binding.transposed && piece.shape.iter().product::<usize>() == piece.len =>
-            {
+            [piece] if !binding.reversed && piece.shape.iter().product::<usize>() == piece.len => {
                 piece
             }
             _ => return Ok(None),
@@ -176,10 +182,10 @@ impl Comparison<'_> {
     }
 
     /// Whether the tensor in the file has the shape that is needed, up to dimensions of 1, which
-    /// do not move a value. In a transposed matrix they do.
-    fn fits(&self, piece: &Piece, transposed: bool) -> bool {
+    /// do not move a value. Where the order of dimensions is another one they do.
+    fn fits(&self, piece: &Piece, reversed: bool) -> bool {
         let found = self.shape(&piece.theirs);
-        if transposed {
+        if reversed {
             return found == piece.shape;
         }
         let sizes = |shape: &[usize]| -> Vec<usize> {

@@ -11,7 +11,7 @@ use crate::{
     layout::Binding,
     module::{Parameter, parameters, visit_values},
     pytorch::PthWriter,
-    values::transposed,
+    values::reversed,
     write::TensorWriter,
 };
 
@@ -91,10 +91,7 @@ fn write_pieces(
     values: Vec<f32>,
     write: &mut impl FnMut(&str, usize, &[f32]) -> Result<(), WeightsError>,
 ) -> Result<(), WeightsError> {
-    let values = match binding.transposed {
-        true => transposed(&values, parameter.shape[0], parameter.shape[1]),
-        false => values,
-    };
+    let values = if binding.reversed { reversed(&values, &parameter.shape) } else { values };
     for piece in &binding.pieces {
         let part = &values[piece.ours_start..piece.ours_start + piece.len];
         write(&piece.theirs, piece.theirs_start, part)?;

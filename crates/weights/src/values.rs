@@ -135,6 +135,16 @@ pub(crate) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32
     out
 }
 
+/// `values` of this shape, with its dimensions in the opposite order.
+pub(crate) fn reversed(values: &[f32], shape: &[usize]) -> Vec<f32> {
+    if let [rows, columns] = *shape {
+        return transposed(values, rows, columns);
+    }
+    let sizes: Vec<usize> = shape.iter().rev().copied().collect();
+    let strides: Vec<usize> = (0..sizes.len()).map(|i| sizes[..i].iter().product()).collect();
+    gathered(values, &sizes, &strides)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,5 +209,14 @@ mod tests {
         let turned = transposed(&values, 33, 70);
         assert_eq!(turned[..3], [0.0, 70.0, 140.0]);
         assert_eq!(transposed(&turned, 70, 33), values);
+    }
+    #[test]
+    fn the_order_of_dimensions_is_turned_around() {
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+        let turned = reversed(&values, &[2, 2, 2]);
+        assert_eq!(turned, [0.0, 4.0, 2.0, 6.0, 1.0, 5.0, 3.0, 7.0]);
+        assert_eq!(reversed(&turned, &[2, 2, 2]), values);
+        assert_eq!(reversed(&values, &[2, 1, 4]), reversed(&values, &[2, 4]));
+        assert_eq!(reversed(&values, &[8]), values);
     }
 }

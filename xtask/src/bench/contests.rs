@@ -22,6 +22,12 @@ pub(super) enum Group {
     Loader,
     /// Both towers of CLIP ViT-B/16.
     Clip,
+    /// Pre-training of a ViT-B/16.
+    MaeVit,
+    /// Pre-training of a ConvNeXt V2 tiny.
+    MaeConvnext,
+    /// Pre-training of a Hiera tiny.
+    MaeHiera,
     /// Single operations and blocks: benches/kernels.json.
     Kernels,
 }
@@ -43,6 +49,9 @@ impl Group {
         match self {
             Group::Loader => "loader",
             Group::Clip => "clip",
+            Group::MaeVit => "mae-vit",
+            Group::MaeConvnext => "mae-convnext",
+            Group::MaeHiera => "mae-hiera",
             Group::Kernels => "kernels",
         }
     }
@@ -59,6 +68,19 @@ impl Group {
                 "CLIP ViT-B/16 at 224 with its text tower, f32, 16 pairs: open_clip with SDPA and foreach AdamW \
                  against `trainer clip benchmark`, from the same weights, pictures and captions. Peak memory is the \
                  growth of the process since before the model."
+            }
+            Group::MaeVit => {
+                "MAE of ViT-B/16 at 224, mask ratio 0.75, f32, 16 pictures: `ViTMAEForPreTraining` of transformers with \
+                 SDPA and foreach AdamW against `trainer mae benchmark`, whose step begins with JPEG files."
+            }
+            Group::MaeConvnext => {
+                "FCMAE of ConvNeXt V2 tiny at 224, mask ratio 0.6, f32, 16 pictures: timm's dense encoder with the mask \
+                 behind its stem, in the faster of both layouts, against `trainer mae benchmark`, which computes on \
+                 visible cells."
+            }
+            Group::MaeHiera => {
+                "MAE of Hiera tiny at 224, mask ratio 0.6, f32, 16 pictures: `HieraForPreTraining` of transformers \
+                 against `trainer mae benchmark`."
             }
             Group::Kernels => {
                 "Single operations and blocks (`benches/kernels.json`), f32: `forward` without gradients, `both` with \
@@ -94,6 +116,18 @@ impl Group {
                 });
                 (vec![ours], theirs.into())
             }
+            Group::MaeVit | Group::MaeConvnext | Group::MaeHiera => {
+                let trainer = trainer(options);
+                let spec = format!("benches/peers/{}.yaml", self.name());
+                let benchmark = ["mae", "benchmark", "-e", &spec, "--json", "--steps", &steps];
+                let ours = line(&[&[trainer.as_str()], &benchmark[..]].concat());
+                let theirs = ["training_step", "forward"].map(|case| {
+                    let (steps, threads) = (["--steps", &steps], ["--threads", &threads]);
+                    let arguments = [&[self.name(), "--case", case][..], &steps, &threads].concat();
+                    peers.script("mae", &arguments)
+                });
+                (vec![ours], theirs.into())
+            }
             Group::Kernels => {
                 let ours = line(&[&program("examples/peers")]);
                 (vec![ours], vec![peers.script("kernels", &["--threads", &threads])])
@@ -114,7 +148,7 @@ pub(super) fn build(groups: &[Group], profile: &str) -> Result<()> {
     if groups.contains(&Group::Loader) {
         arguments.extend(["-p", "hearth-data", "--example", "loading"]);
     }
-    if groups.contains(&Group::Clip) || groups.contains(&Group::Kernels) {
+    if groups.iter().any(|group| *group != Group::Loader) {
         arguments.extend(["-p", "trainer", "--bin", "trainer"]);
     }
     if groups.contains(&Group::Kernels) {

@@ -44,7 +44,7 @@ impl Peers {
     /// Python and the packages that matter, with their versions.
     pub(super) fn versions(&self) -> Option<String> {
         const PROGRAM: &str = "import platform, importlib.metadata as m\n\
-            names = ['torch', 'torchvision', 'open_clip_torch', 'pillow']\n\
+            names = ['torch', 'torchvision', 'open_clip_torch', 'timm', 'transformers', 'pillow']\n\
             print('Python', platform.python_version(), *[f'{n} {m.version(n)}' for n in names], sep=', ')";
         let python = self.python.as_ref()?.to_string_lossy().into_owned();
         let command = [python, "-c".to_owned(), PROGRAM.to_owned()];

@@ -38,32 +38,52 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-/// The whole page.
-pub(super) fn render(sections: &[(Group, Sides)], facts: &[String]) -> String {
+/// The whole page: the groups that were measured, and the others as they stand in the page `before`.
+pub(super) fn render(sections: &[(Group, Sides)], facts: &[String], before: &str) -> String {
     let mut page = String::from(
         "# Benchmark results\n\nWritten by `cargo xtask bench`; not edited by hand. A quotient is Hearth's time over \
          PyTorch's: below 1 Hearth is faster. That of the minima compares the fastest call of all rounds, that of the \
          medians the middle of the rounds' medians.\n\n",
     );
-    for fact in facts {
-        let _ = writeln!(page, "* {fact}");
-    }
-    for (group, sides) in sections {
-        let _ = write!(page, "\n## {}\n\n{}\n\n", group.name(), group.meaning());
-        page.push_str(
-            "| case | Hearth, ms | PyTorch, ms | minima | medians | Hearth, MiB | PyTorch, MiB | memory |\n\
-             |---|---|---|---|---|---|---|---|\n",
-        );
-        let mut cases: Vec<&String> = sides.hearth.keys().chain(sides.peer.keys()).collect();
-        cases.sort();
-        cases.dedup();
-        for case in cases {
-            let (ours, theirs) =
-                (Summary::of(sides.hearth.get(case)), Summary::of(sides.peer.get(case)));
-            page.push_str(&row(case, ours.as_ref(), theirs.as_ref()));
+    for group in Group::chosen(&[]) {
+        match sections.iter().find(|(measured, _)| *measured == group) {
+            Some((_, sides)) => page.push_str(&section(group, sides, facts)),
+            None => page.extend(kept(before, group)),
         }
     }
-    page
+    page.truncate(page.trim_end().len());
+    page + "\n"
+}
+
+fn section(group: Group, sides: &Sides, facts: &[String]) -> String {
+    let mut text = format!("{}{}\n\n", heading(group), group.meaning());
+    for fact in facts {
+        let _ = writeln!(text, "* {fact}");
+    }
+    text.push_str(
+        "\n| case | Hearth, ms | PyTorch, ms | minima | medians | Hearth, MiB | PyTorch, MiB | memory |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    let mut cases: Vec<&String> = sides.hearth.keys().chain(sides.peer.keys()).collect();
+    cases.sort();
+    cases.dedup();
+    for case in cases {
+        let (ours, theirs) =
+            (Summary::of(sides.hearth.get(case)), Summary::of(sides.peer.get(case)));
+        text.push_str(&row(case, ours.as_ref(), theirs.as_ref()));
+    }
+    text + "\n"
+}
+
+fn heading(group: Group) -> String {
+    format!("## {}\n\n", group.name())
+}
+
+/// The section of a group in an older page.
+fn kept(before: &str, group: Group) -> Option<&str> {
+    let start = before.find(&heading(group))?;
+    let rest = &before[start..];
+    Some(rest[1..].find("\n## ").map_or(rest, |end| &rest[..end + 2]))
 }
 
 fn row(case: &str, ours: Option<&Summary>, theirs: Option<&Summary>) -> String {
@@ -114,10 +134,24 @@ mod tests {
     fn quotients_are_of_minima_and_of_medians() {
         let ours = vec![line(4.0, 3.0), line(6.0, 2.0)];
         let found = sides(ours, vec![line(10.0, 8.0)]);
-        let page = render(&[(Group::Clip, found)], &["Date: today".to_owned()]);
+        let page = render(&[(Group::Clip, found)], &["Date: today".to_owned()], "");
         assert!(page.contains("| `step` | 2.000 | 8.000 | 0.25 | 0.50 | 3 | 3 | 1.00 |"), "{page}");
         assert!(page.contains("* Date: today\n"), "{page}");
-        let alone = render(&[(Group::Clip, sides(vec![line(4.0, 3.0)], vec![]))], &[]);
+        let alone = render(&[(Group::Clip, sides(vec![line(4.0, 3.0)], vec![]))], &[], "");
         assert!(alone.contains("| `step` | 3.000 | - | - | - | 3 | - | - |"), "{alone}");
+    }
+
+    #[test]
+    fn what_is_not_measured_again_stays() {
+        let of = |group, time| (group, sides(vec![line(time, time)], vec![]));
+        let both = [of(Group::Loader, 4.0), of(Group::Clip, 5.0)];
+        let before = render(&both, &["Date: then".to_owned()], "");
+        let now = render(&[of(Group::Clip, 6.0)], &["Date: now".to_owned()], &before);
+        assert!(
+            now.contains("* Date: then\n\n| case") && now.contains("| `step` | 4.000"),
+            "{now}"
+        );
+        assert!(now.contains("| `step` | 6.000") && !now.contains("| `step` | 5.000"), "{now}");
+        assert_eq!(render(&[], &[], &now), now);
     }
 }

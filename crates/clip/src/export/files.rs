@@ -1,18 +1,16 @@
 //! The files of an export: which there are, and whether they can be written.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use hearth_engine::{FileError, Run};
+use hearth_deploy::claim;
+use hearth_engine::Run;
 use hearth_spec::Document;
 
 use super::{TowerGraph, Towers};
 use crate::{
     error::ClipError,
     setup::Setup,
-    spec::{Action, ClipSpec, EncoderType},
+    spec::{ClipSpec, EncoderType},
     vision::TowerConfig,
 };
 
@@ -99,19 +97,6 @@ impl Files {
 
     /// Makes the folder, and fails where a file of the export exists already or cannot be made.
     pub(crate) fn claim(&self, graphs: &[Graph]) -> Result<(), ClipError> {
-        for Graph { path, .. } in graphs {
-            let values = hearth_deploy::onnx::external_file(path);
-            if let Some(exists) = [path.clone(), values].into_iter().find(|path| path.exists()) {
-                return Err(ClipError::Exists { path: exists, action: Action::Export });
-            }
-        }
-        let folder = self.base.parent().filter(|folder| *folder != Path::new(""));
-        if let Some(folder) = folder {
-            fs::create_dir_all(folder).map_err(FileError::at("create this folder", folder))?;
-        }
-        for Graph { path, .. } in graphs {
-            hearth_deploy::onnx::try_place(path)?;
-        }
-        Ok(())
+        graphs.iter().try_for_each(|graph| claim(&graph.path)).map_err(ClipError::from)
     }
 }

@@ -103,7 +103,7 @@ impl Setup {
             let options = LoadOptions {
                 fresh: vec!["logit_scale".to_owned(), "logit_bias".to_owned()],
                 dropped: maps::other_teachers(),
-                resize: Vec::new(),
+                ..LoadOptions::default()
             };
             let map = maps::from(&container, numbers.adaptor);
             let (model, report) = load(model, weights, &map, &options)?;

@@ -132,11 +132,12 @@ fn train(checks: &mut Checks<'_>, spec: &ClipSpec) {
     several_devices(checks, spec, spec.train.common.num_devices());
     augmentation(checks, spec);
     partial::check(checks, spec);
-    let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.train.batch_size);
+    let (parts, batch_size) =
+        (spec.hearth.train.common.micro_batches, spec.dataset.train.batch_size);
     if parts > batch_size {
         let needed = format!("at most `dataset.train.batch_size`, which is {batch_size}");
         checks.error("hearth.train.micro_batches", parts, needed);
-    } else if let Some(replicas) = spec.hearth.train.replicas
+    } else if let Some(replicas) = spec.hearth.train.common.replicas
         && replicas > spec.micro_batch()
     {
         let needed = format!("at most {}, the pairs that are computed at once", spec.micro_batch());

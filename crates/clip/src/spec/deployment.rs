@@ -1,6 +1,6 @@
 //! `export` and `gen_trt_engine`.
 
-use hearth_spec::{block, options};
+use hearth_spec::{block, common::EnginePrecision, options};
 
 options! {
     /// How many graphs an export has.
@@ -42,18 +42,6 @@ block! {
         verbose: bool,
         /// Folder of this action's results.
         results_dir: Option<String>,
-    }
-}
-
-options! {
-    /// Arithmetic of an engine.
-    pub enum EnginePrecision {
-        /// 32 bits.
-        Fp32 = "fp32",
-        /// 16 bits where the range allows it. The numbers are checked before an engine is built.
-        Fp16 = "fp16",
-        /// 8 bits. Refused: it needs scales that are measured on pictures.
-        Int8 = "int8",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use hearth_spec::{
     block,
-    common::{DistributedStrategy, TrainCommon},
+    common::{DistributedStrategy, Precision, TrainCommon},
     options,
 };
 
@@ -104,18 +104,6 @@ options! {
         PerPair = "per_pair",
         /// All pairs of a query together.
         PerQuery = "per_query",
-    }
-}
-
-options! {
-    /// Arithmetic of the towers. Weights, norms, softmax and losses stay in 32 bits.
-    pub enum Precision {
-        /// 16 bits with a loss scale.
-        Fp16 = "fp16" | "16" | "16-mixed" | "float16",
-        /// 32 bits throughout.
-        Fp32 = "fp32" | "32" | "32-true" | "float32",
-        /// 16 bits with the exponent of 32.
-        Bf16 = "bf16" | "bf16-mixed" | "bfloat16",
     }
 }
 

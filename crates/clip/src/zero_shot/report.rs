@@ -1,9 +1,8 @@
 //! What a classification leaves: metrics, a table for the terminal, files for a closer look.
 
-use hearth_engine::{FileError, Metrics, Run, table::write_csv};
+use hearth_engine::{FileError, Metrics, Run, grouped};
 
 use super::Outcome;
-use crate::summary::grouped;
 
 impl Outcome {
     /// Fractions 0 to 1.
@@ -48,35 +47,11 @@ impl Outcome {
     pub(crate) fn write(&self, run: &Run) -> Result<(), FileError> {
         let file = |name: &str| run.results.join(name);
         let names: Vec<String> = self.data.classes.iter().map(|class| class.name.clone()).collect();
-        write_csv(&file("zero_shot_per_class.csv"), self.per_class())?;
+        let classes = self.data.classes.iter().map(|class| (class.key.clone(), class.name.clone()));
+        let classes: Vec<(String, String)> = classes.collect();
+        self.tally.write_per_class(&file("zero_shot_per_class.csv"), &classes)?;
         let confusion = self.tally.confusion();
         confusion.write_csv(&file("zero_shot_confusion.csv"), &names)?;
         confusion.write_svg(&file("zero_shot_confusion.svg"), &names)
-    }
-
-    fn per_class(&self) -> impl Iterator<Item = Vec<String>> + '_ {
-        const HEADER: [&str; 7] =
-            ["class", "name", "pictures", "top1", "top5", "most_confused_with", "times"];
-        let confusion = self.tally.confusion();
-        let rows = self.data.classes.iter().enumerate().map(move |(at, class)| {
-            let total = confusion.total(at);
-            // Nothing is a share of no pictures.
-            let share = |count: u64| match total {
-                0 => String::new(),
-                total => format!("{:.4}", count as f64 / total as f64),
-            };
-            let confused = confusion.most_confused(at);
-            vec![
-                class.key.clone(),
-                class.name.clone(),
-                total.to_string(),
-                share(confusion.count(at, at)),
-                share(self.tally.in_top5(at)),
-                confused
-                    .map_or_else(String::new, |(other, _)| self.data.classes[other].name.clone()),
-                confused.map_or_else(String::new, |(_, count)| count.to_string()),
-            ]
-        });
-        [HEADER.map(str::to_owned).to_vec()].into_iter().chain(rows)
     }
 }

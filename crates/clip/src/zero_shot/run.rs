@@ -19,7 +19,9 @@ use hearth_data::{
     transform::PictureRecipe,
     unreadable::Unreadable,
 };
-use hearth_engine::{Replicas, Run, classification::Tally, cut, ignored_orientation};
+use hearth_engine::{
+    EngineError, Replicas, Run, classification::Tally, cut, ignored_orientation, tolerance,
+};
 
 use super::{Classifier, Prompts, class_embeddings, scores::Scores, templates};
 use crate::{
@@ -29,7 +31,6 @@ use crate::{
     registry::Family,
     setup::Setup,
     spec::{ClipSpec, ZeroShotSpec},
-    summary,
 };
 
 /// What a classification gave.
@@ -67,8 +68,9 @@ pub(crate) fn classify(
     setup: &Setup,
     run: &Run,
 ) -> Result<Outcome, ClipError> {
-    let unreadable = Unreadable::new(spec.tolerance(), data.pictures.len(), Vec::new())?;
-    let reading = spec.reading();
+    let reading = &spec.hearth.dataset.reading;
+    let unreadable = Unreadable::new(tolerance(reading), data.pictures.len(), Vec::new())?;
+    let reading = hearth_engine::reading(reading);
     let spec = &spec.hearth.evaluate.zero_shot;
     let prompts = Prompts {
         names: data.classes.iter().map(|class| class.name.clone()).collect(),
@@ -210,7 +212,7 @@ impl Job<'_> {
 
     fn check_stop(&self) -> Result<(), ClipError> {
         match self.run.stop.requested() {
-            Some(_) => Err(summary::interrupted(self.run)),
+            Some(_) => Err(EngineError::interrupted(self.run).into()),
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hearth_backbones::positions::{resize_grid, resize_line};
+use hearth_backbones::positions::{Bicubic, resize_grid, resize_line};
 use hearth_weights::WeightsFile;
 
 fn fixture() -> WeightsFile {
@@ -24,9 +24,10 @@ fn grids_are_resized_like_open_clip_and_timm_do() {
     let read = |name: &str| fixture.read_f32(name).unwrap();
     let with_class_token = [read("cls"), read("grid")].concat();
     for side in [3, 7] {
-        let found = resize_grid(&with_class_token, 1, 6, 1 + side * side).unwrap();
+        let found =
+            resize_grid(&with_class_token, 1, 6, 1 + side * side, Bicubic::Antialiased).unwrap();
         assert_close(&found, &read(&format!("open_clip.bicubic_antialias.{side}")));
-        let found = resize_grid(&read("grid"), 0, 6, side * side).unwrap();
+        let found = resize_grid(&read("grid"), 0, 6, side * side, Bicubic::Antialiased).unwrap();
         assert_close(&found, &read(&format!("timm.bicubic_antialias.{side}")));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use hearth_clip::spec::{Action, ClipSpec, Precision};
-use hearth_spec::{Block, Document, Json, Key, Kind, to_yaml};
+use hearth_clip::spec::{Action, ClipSpec};
+use hearth_spec::{Block, Document, Json, Key, Kind, common::Precision, to_yaml};
 
 /// A file of the facts gathered from TAO; `None`, with the reason printed, where they are not at hand.
 fn shared(name: &str) -> Option<String> {
@@ -259,7 +259,8 @@ fn the_specs_of_the_repository_are_sound() {
 #[test]
 fn the_way_of_reading_is_that_of_the_spec() {
     let reading = |overrides: &[&str]| {
-        let reading = read("model_name: clip", overrides).reading();
+        let spec = read("model_name: clip", overrides);
+        let reading = hearth_engine::reading(&spec.hearth.dataset.reading);
         (reading.upright, reading.draft)
     };
     assert_eq!(reading(&[]), (false, false));

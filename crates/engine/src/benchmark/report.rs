@@ -38,6 +38,12 @@ pub struct Report {
     pub loader: StageReport,
     /// The forward pass of evaluation.
     pub forward: StageReport,
+    /// The same in ONNX Runtime, exported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onnx_runtime: Option<StageReport>,
+    /// Why there is no such number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_onnx_runtime: Option<String>,
     /// A step of training, the loader included.
     pub training_step: StageReport,
     /// Training steps with other numbers of replicas.
@@ -147,10 +153,12 @@ impl fmt::Display for Report {
             "", "median ms", "min ms", "items/s", "peak MB", "GFLOP/s", "of matmul"
         )?;
         for (name, stage) in [
-            ("loader", &self.loader),
-            ("forward", &self.forward),
-            ("training step", &self.training_step),
+            ("loader", Some(&self.loader)),
+            ("forward", Some(&self.forward)),
+            ("  ONNX Runtime", self.onnx_runtime.as_ref()),
+            ("training step", Some(&self.training_step)),
         ] {
+            let Some(stage) = stage else { continue };
             let or_none = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
             writeln!(
                 f,
@@ -162,6 +170,9 @@ impl fmt::Display for Report {
                 or_none(stage.gflops.map(|gflops| format!("{gflops:.0}"))),
                 or_none(stage.share_of_matmul_rate.map(|share| format!("{share:.2}"))),
             )?;
+        }
+        if let Some(reason) = &self.no_onnx_runtime {
+            writeln!(f, "no number of ONNX Runtime: {reason}")?;
         }
         if !self.tuned.is_empty() {
             writeln!(f, "\n{:14}{:>11}{:>11}{:>11}", "replicas", "threads", "median ms", "min ms")?;

@@ -155,7 +155,8 @@ impl Batches for Memory {
 }
 
 pub(crate) fn plan(epochs: usize) -> Plan {
-    let schedule = Schedule { decay: Decay::Linear, warmup_steps: 2, total_steps: 12 };
+    let schedule =
+        Schedule { decay: Decay::Linear, warmup_steps: 2, rises_from: 1, total_steps: 12 };
     Plan {
         epochs,
         steps_per_epoch: PAIRS / BATCH,
@@ -186,7 +187,7 @@ pub(crate) fn fresh(rule: Rule) -> TrainState<Towers> {
     let groups = task.parameter_groups(&model);
     let optimizer = Optimizer::new(config, groups, &model, &device);
     let (step, epoch_loss, scaler, unreadable) = Default::default();
-    TrainState { model, optimizer, step, epoch_loss, scaler, unreadable }
+    TrainState { model, optimizer, step, epoch_loss, scaler, average: None, unreadable }
 }
 
 /// As [`fresh`], with a scale of the loss.
@@ -208,7 +209,7 @@ pub(crate) fn checkpoints(folder: &Path) -> Checkpoints<'static, Towers> {
 
 /// The state of the newest checkpoint in `folder`.
 pub(crate) fn resume(folder: &Path) -> Result<TrainState<Towers>, EngineError> {
-    let file = Checkpoints::<Towers>::latest(folder, "toy_latest").expect("a checkpoint");
+    let file = hearth_engine::latest(folder, "toy_latest").expect("a checkpoint");
     let mut state = fresh(Rule::AdamW);
     let weights = WeightsFile::open(&file)?;
     let (model, _) = load(state.model, &weights, &KeyMap::same_names("toy"), &Default::default())?;

@@ -1,10 +1,16 @@
 //! What must hold between the keys of a MAE spec before an action begins.
 
-use hearth_spec::{Checks, Diagnostic, Diagnostics, Document, common::check_devices};
+use hearth_data::transform::RandAugment;
+use hearth_deploy::keys::{EngineKeys, ExportKeys, check_engine, check_export};
+use hearth_spec::{
+    Checks, Diagnostic, Diagnostics, Document,
+    common::{DistributedStrategy, check_devices},
+};
 
-use super::{Action, MaeSpec, Stage};
+use super::{Action, MaeSpec, ModelSpec, Stage};
 use crate::{
     arch::{self, Arch, Kind},
+    autoencoder::DecoderConfig,
     masking,
 };
 
@@ -19,6 +25,7 @@ pub fn check(
     results_dir(&mut checks, spec, action);
     mask_ratio(&mut checks);
     match Arch::named(&spec.model.arch) {
+        Some(_) if action == Action::GenTrtEngine => {}
         Some(arch) => pictures(&mut checks, spec, action, arch),
         None => {
             let names: Vec<&str> = arch::ALL.iter().map(|arch| arch.name).collect();
@@ -38,6 +45,8 @@ pub fn check(
             let test = spec.dataset.test_data_sources.as_deref();
             data(&mut checks, "dataset.test_data_sources", test.unwrap_or_default());
         }
+        Action::Export => export(&mut checks, spec),
+        Action::GenTrtEngine => gen_trt_engine(&mut checks, spec),
     }
     checks.into_result()
 }
@@ -105,11 +114,64 @@ fn train(checks: &mut Checks<'_>, spec: &MaeSpec, action: Action) {
     intervals(checks, spec);
     let common = &spec.train.common;
     check_devices(checks, "train", common.num_gpus, &common.gpu_ids);
-    let (parts, batch_size) = (spec.hearth.train.micro_batches, spec.dataset.batch_size);
+    if common.num_devices() > 1 && spec.train.distributed_strategy == DistributedStrategy::Fsdp {
+        checks
+            .error(
+                "train.distributed_strategy",
+                format!("`fsdp` with {} devices", common.num_devices()),
+                "`ddp`: sharded training is not in this release",
+            )
+            .hint("set it to ddp");
+    }
+    let (parts, batch_size) = (spec.hearth.train.common.micro_batches, spec.dataset.batch_size);
     if parts > batch_size {
         let needed = format!("at most `dataset.batch_size`, which is {batch_size}");
         checks.error("hearth.train.micro_batches", parts, needed);
     }
+}
+
+/// A written decoder has a width for its heads.
+fn decoder(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let key = "model.decoder_embed_dim";
+    let ModelSpec { decoder_depth, decoder_embed_dim, .. } = spec.model;
+    if let Err(reason) = DecoderConfig::sized(decoder_depth, decoder_embed_dim).check() {
+        let key = if reason.contains("width") { key } else { "model.decoder_depth" };
+        checks.refuse(key, reason);
+    }
+}
+
+fn export(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let export = &spec.export;
+    check_export(
+        checks,
+        ExportKeys {
+            onnx_file: Some(&export.onnx_file),
+            batch_size: export.batch_size,
+            opset_version: export.opset_version,
+        },
+    );
+    if export.input_width != export.input_height
+        && checks.document().is_written("export.input_width")
+        && checks.document().is_written("export.input_height")
+    {
+        let needed = format!("{}, as `input_height`: pictures are squares", export.input_height);
+        checks.error("export.input_width", export.input_width, needed);
+    }
+}
+
+fn gen_trt_engine(checks: &mut Checks<'_>, spec: &MaeSpec) {
+    let block = &spec.gen_trt_engine;
+    let own = &block.tensorrt;
+    check_engine(
+        checks,
+        EngineKeys {
+            onnx_file: &block.onnx_file,
+            batch_size: block.batch_size,
+            batches: [own.min_batch_size, own.opt_batch_size, own.max_batch_size],
+            data_type: own.data_type,
+            layers: own.layers_precision.as_deref().unwrap_or_default(),
+        },
+    );
 }
 
 /// Keys that act in one of the two stages.
@@ -123,6 +185,7 @@ fn stage(checks: &mut Checks<'_>, spec: &MaeSpec) {
     let document = checks.document();
     match spec.train.stage {
         Stage::Pretrain => {
+            decoder(checks, spec);
             for key in of_finetuning.into_iter().filter(|key| document.is_written(key)) {
                 checks.warn(key, "not used: it belongs to `train.stage: finetune`");
             }
@@ -146,6 +209,10 @@ fn stage(checks: &mut Checks<'_>, spec: &MaeSpec) {
 
 fn augmentation(checks: &mut Checks<'_>, spec: &MaeSpec) {
     let augmentation = &spec.dataset.augmentation;
+    let policy = augmentation.auto_aug.as_deref().filter(|policy| !policy.is_empty());
+    if let Some(Err(reason)) = policy.map(RandAugment::parse) {
+        checks.refuse("dataset.augmentation.auto_aug", reason);
+    }
     for (name, low, high) in [
         ("scale", augmentation.min_scale, augmentation.max_scale),
         ("ratio", augmentation.min_ratio, augmentation.max_ratio),

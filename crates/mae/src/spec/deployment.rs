@@ -1,6 +1,6 @@
 //! `evaluate`, `inference`, `export` and `gen_trt_engine`.
 
-use hearth_spec::{block, options};
+use hearth_spec::{block, common::EnginePrecision, options};
 
 block! {
     /// Action `evaluate`.
@@ -58,7 +58,7 @@ block! {
     /// Action `export`: ONNX.
     pub struct ExportSpec {
         /// Folder of this action's results.
-        results_dir: Option<String>,
+        results_dir: Option<String> => known_as(&["output_dir"]),
         /// GPU to export on.
         gpu_id: usize = 0 => min(0), inert("an export computes nothing on a device"),
         /// Checkpoint to export.
@@ -68,26 +68,26 @@ block! {
         /// Exports on the CPU.
         on_cpu: bool => inert("an export computes nothing on a device"),
         /// Channels of the input picture.
-        input_channel: usize = 3 => min(1),
+        input_channel: usize = 3 => min(1), only_default("the models take colour pictures", "leave it out"),
         /// Width of the input picture in pixels. Not written, it is that of the checkpoint.
         input_width: usize = 960 => min(32),
         /// Height of the input picture in pixels. Not written, it is that of the checkpoint.
         input_height: usize = 544 => min(32),
-        /// Version of the ONNX operator set.
+        /// Version of the ONNX operator set, 17 to 22. 11 to 16 write 17.
         opset_version: i64 = 17 => min(1),
         /// Fixed batch size, or -1 for any.
         batch_size: i64 = -1 => min(-1),
         /// Prints the graph.
         verbose: bool,
         /// File to write.
-        format: ExportFormat = ExportFormat::Onnx,
+        format: ExportFormat = ExportFormat::Onnx => only_default("XDL is not in this release", "leave it out"),
     }
 }
 
 block! {
     /// How an engine is built.
     pub struct TensorRtSpec {
-        /// Memory for trying algorithms, in MiB.
+        /// Memory for trying algorithms, in MiB; 0 leaves the limit to the builder.
         workspace_size: usize = 1024 =>
             min(0), differs("documented in MB as here, but TAO's builder counts GiB"),
         /// Smallest batch.
@@ -96,10 +96,11 @@ block! {
         opt_batch_size: usize = 1 => min(1),
         /// Largest batch.
         max_batch_size: usize = 1 => min(1),
-        /// Arithmetic of single layers, `layer:precision`.
+        /// Arithmetic of single layers with fp16: `layer:fp32` or `layer:fp16`, where `layer` is the beginning of
+        /// names in the graph, up to a `.` or `/`; the longest entry decides.
         layers_precision: Option<Vec<String>> = Some(Vec::new()),
-        /// Arithmetic of the engine: `fp32` or `fp16`.
-        data_type: String = "fp32".into() => template("fp32,fp16"),
+        /// Arithmetic of the engine.
+        data_type: EnginePrecision = EnginePrecision::Fp32 => template("fp32,fp16"),
     }
 }
 
@@ -107,7 +108,7 @@ block! {
     /// Action `gen_trt_engine`: TensorRT.
     pub struct GenTrtEngineSpec {
         /// Folder of this action's results.
-        results_dir: Option<String>,
+        results_dir: Option<String> => known_as(&["output_dir"]),
         /// GPU to build on.
         gpu_id: usize = 0 => min(0),
         /// Graph to build from.

@@ -1,6 +1,10 @@
 //! `hearth`: keys that TAO does not have.
 
-use hearth_spec::{block, options};
+use hearth_spec::{
+    block,
+    common::{HearthTrainCommon, PictureReading},
+    options,
+};
 
 options! {
     /// How an encoder of ConvNeXt V2 is kept from seeing masked cells.
@@ -17,22 +21,51 @@ options! {
 block! {
     /// Keys that TAO does not have.
     pub struct HearthSpec {
-        /// Of `train`.
+        /// How pictures are read, in every data set and action.
+        dataset: PictureReading,
+        /// How training runs.
         train: HearthTrainSpec,
+        /// What `inference` writes.
+        inference: HearthInferenceSpec,
+        /// What `export` writes.
+        export: HearthExportSpec,
     }
 }
 
 block! {
-    /// Keys of `train` that TAO does not have.
+    /// How training runs.
     pub struct HearthTrainSpec {
+        flatten common: HearthTrainCommon,
         /// How an encoder of ConvNeXt V2 is kept from seeing masked cells.
         mask_mode: MaskModeName = MaskModeName::Masked,
-        /// Parts that a global batch is computed in, one after the other: less memory, more time, same result.
-        micro_batches: usize = 1 => min(1),
-        /// Parts of a micro-batch that are computed at a time, on some cores each. Not set takes what suits the
-        /// machine.
-        replicas: Option<usize> => min(1),
-        /// Steps between two lines of the logs.
-        log_interval: usize = 50 => min(1),
+        /// Blocks of the encoder keep their input only and run again in the backward pass: less memory, more time,
+        /// same result.
+        grad_checkpointing: bool => known_as(&["activation_checkpoint", "gradient_checkpointing"]),
+        /// Decay of a running mean of the weights, such as 0.9999. With it, checkpoints and validation have the mean,
+        /// and the state folder has the weights themselves.
+        ema_decay: Option<f64> => min(0.0), below(1.0), known_as(&["ema", "model_ema_decay"]),
+    }
+}
+
+block! {
+    /// What `inference` writes.
+    pub struct HearthInferenceSpec {
+        /// Writes what the head of a classifier sees, or the mean of the encoder's patches, to `features.h5`: a row
+        /// for each picture.
+        features: bool,
+        /// Pictures that are shown with their reconstruction, the first of the folder, 8 on each sheet. Pre-trained
+        /// models only.
+        sheet_pictures: usize = 64 => min(1), max(10_000),
+        /// Writes what the sheets show as numbers, to `reconstructions.h5`: pictures, masks and reconstructions.
+        arrays: bool,
+    }
+}
+
+block! {
+    /// What `export` writes.
+    pub struct HearthExportSpec {
+        /// Exports a pre-trained checkpoint as TAO does: as a classifier whose head was never trained. Otherwise its
+        /// encoder is exported, with pooled features and those of all patches.
+        untrained_classifier: bool,
     }
 }

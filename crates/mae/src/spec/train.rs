@@ -2,7 +2,7 @@
 
 use hearth_spec::{
     block,
-    common::{DistributedStrategy, TrainCommon},
+    common::{DistributedStrategy, Precision, TrainCommon},
     options,
 };
 
@@ -13,18 +13,6 @@ options! {
         Pretrain = "pretrain",
         /// A classifier, from its encoder.
         Finetune = "finetune",
-    }
-}
-
-options! {
-    /// Arithmetic of the model. Weights, norms, softmax and losses stay in 32 bits.
-    pub enum Precision {
-        /// 16 bits with a loss scale.
-        Fp16 = "fp16" | "16" | "16-mixed" | "float16",
-        /// 16 bits with the exponent of 32.
-        Bf16 = "bf16" | "bf16-mixed" | "bfloat16",
-        /// 32 bits throughout.
-        Fp32 = "fp32" | "32" | "32-true" | "float32",
     }
 }
 
@@ -95,7 +83,7 @@ block! {
         accum_grad_batches: usize = 1 => min(1), known_as(&["accum_iter", "gradient_accumulation_steps"]),
         /// Weights that fine-tuning starts from: a file of ours, TAO's, Meta's, timm's or transformers'.
         pretrained_model_path: Option<String> => known_as(&["pretrained", "pretrained_path", "checkpoint"]),
-        /// Arithmetic of the model. On a CPU it is always 32 bits.
+        /// Arithmetic of the model. On a CPU it is 32 bits, unless `hearth.train.half_on_cpu` asks otherwise.
         precision: Precision = Precision::Fp32 => known_as(&["dtype", "amp"]),
         /// How several devices share the work.
         distributed_strategy: DistributedStrategy = DistributedStrategy::Ddp => known_as(&["strategy"]),

@@ -21,7 +21,7 @@ use hearth_weights::parameters;
 
 use super::fill::{filled, images, noise};
 
-const RATES: Rates = Rates { rate: 1e-3, weight_decay: 0.05, layer_decay: 1.0 };
+const RATES: Rates = Rates { rate: 1e-3, weight_decay: 0.05, layer_decay: 1.0, backbone: 1.0 };
 
 struct Pretraining {
     arch: &'static str,
@@ -201,7 +201,7 @@ fn check_classifier(case: &FineTuning) {
     let device = Device::flex().autodiff();
     let arch = Arch::named(case.arch).unwrap();
     let model = Classifier::new(&arch.encoder(224), 10, VitGraph::Bare, &device);
-    let mut model = filled(model, &layouts::classifier(arch.kind), false);
+    let mut model = filled(model, &layouts::classifier(arch.kind, VitGraph::Bare), false);
     let images = images(&device);
 
     let config = OptimizerConfig { rule: Rule::AdamW, betas: [0.9, 0.95], eps: 1e-8 };
@@ -258,7 +258,7 @@ fn as_many_parameters_as_the_reference() {
         layouts::autoencoder(arch.kind).check(&parameters(&model)).unwrap();
         let model = Classifier::new(&encoder, 1000, VitGraph::Bare, &device);
         assert_eq!(count(&model), classifier, "{name}, classifier");
-        layouts::classifier(arch.kind).check(&parameters(&model)).unwrap();
+        layouts::classifier(arch.kind, VitGraph::Bare).check(&parameters(&model)).unwrap();
     }
 }
 

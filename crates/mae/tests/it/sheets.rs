@@ -4,7 +4,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use hearth_mae::{
     autoencoder::Reconstruction,
     patches::{PatchOrder, normalized, patchify},
-    sheet::Sheet,
+    sheet::{draw, rows},
 };
 
 const SIDE: usize = 32;
@@ -28,7 +28,7 @@ fn a_perfect_prediction_is_the_picture() {
             let patches = patches + (masked.clone().neg() + 1.0) * 9.0;
             let prediction =
                 Reconstruction { patches, order, grid: [2, 2], masked: masked.clone() };
-            let sheet = Sheet::new(images.clone(), &prediction, normalizes).picture(MEAN, STD);
+            let sheet = draw(&rows(images.clone(), &prediction, normalizes), MEAN, STD);
             assert_eq!([sheet.width, sheet.height], [3 * 32 + 4, 2 * 32 + 2]);
             let value = |x: u32, y: u32, channel: usize| {
                 i32::from(sheet.pixels[(y * sheet.width + x) as usize * 3 + channel])

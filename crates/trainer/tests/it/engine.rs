@@ -37,6 +37,16 @@ fn done(output: Output) -> String {
     stderr
 }
 
+/// A builder of TensorRT-RTX, or why there is none.
+pub(crate) fn trtexec() -> Result<String, &'static str> {
+    let Some(trtexec) = std::env::var_os("HEARTH_TRTEXEC_RTX") else {
+        let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("rtx"));
+        assert!(!required, "HEARTH_REQUIRE asks for rtx: HEARTH_TRTEXEC_RTX is not set");
+        return Err("HEARTH_TRTEXEC_RTX does not name a `hearth-trtexec`");
+    };
+    Ok(trtexec.into_string().unwrap())
+}
+
 /// Builds with what `TRTEXEC` names.
 fn build(folder: &Path, trtexec: &str, more: &[&str]) -> Output {
     let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_trainer"));
@@ -282,13 +292,10 @@ fn engines_that_cannot_run_are_told_apart() {
 
 #[test]
 fn tensorrt_rtx_builds_engines_without_a_gpu() {
-    let Some(trtexec) = std::env::var_os("HEARTH_TRTEXEC_RTX") else {
-        let required = std::env::var("HEARTH_REQUIRE").is_ok_and(|list| list.contains("rtx"));
-        assert!(!required, "HEARTH_REQUIRE asks for rtx: HEARTH_TRTEXEC_RTX is not set");
-        println!("skipped: HEARTH_TRTEXEC_RTX does not name a `hearth-trtexec`");
-        return;
+    let trtexec = match trtexec() {
+        Ok(trtexec) => trtexec,
+        Err(reason) => return println!("skipped: {reason}"),
     };
-    let trtexec = trtexec.into_string().unwrap();
     let folder = exported();
     let folder = folder.path();
     let engine = |onnx: &str, precision: &str, engine: &str| {

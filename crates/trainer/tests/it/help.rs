@@ -34,6 +34,7 @@ fn the_program() {
 
     Networks:
       clip           Image and text towers that share one embedding space
+      mae            Masked autoencoders of ConvNeXt V2, Hiera and ViT, and the classifiers made of them
 
     Without NETWORK, `model_name` of the spec tells it, or the keys do; without ACTION it is train.
     `trainer NETWORK --help` lists the actions, `trainer NETWORK ACTION --help` the keys they read.

@@ -165,7 +165,7 @@ fn places_that_cannot_be_written_are_named() {
     let before = names(folder);
     // Below a file, and where nobody may make files, root included.
     let output = export(folder, &["export.onnx_file=spec.yaml/m.onnx"]);
-    refused(&output, 1, "spec.yaml: cannot create this folder");
+    refused(&output, 1, "spec.yaml: cannot be written");
     if Path::new("/proc/self").exists() {
         let output = export(folder, &["export.onnx_file=/proc/m.onnx"]);
         refused(&output, 1, "/proc/m.onnx: cannot be written\n  caused by: ");

@@ -43,6 +43,7 @@ fn the_network_cannot_be_told() {
     ----- stderr -----
     error: a.yaml: `model_name`: not set, and no key tells which network this is
       = hint: name the network in the command: `trainer clip ...`
+      = hint: name the network in the command: `trainer mae ...`
     Execution status: FAIL
     ");
     assert_snapshot!(session(&folder, &["-e", "a.yaml", "model_name=resnet"]), @r"
@@ -51,6 +52,7 @@ fn the_network_cannot_be_told() {
     ----- stderr -----
     error: override `model_name=resnet`: found `resnet`, which is no network of this release
       = hint: name the network in the command: `trainer clip ...`
+      = hint: name the network in the command: `trainer mae ...`
     Execution status: FAIL
     ");
 }

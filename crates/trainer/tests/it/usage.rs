@@ -71,7 +71,7 @@ fn names_that_nobody_knows() {
     ----- stderr -----
     error: `mask2former`: not in this release
 
-    hint: this release has `clip`
+    hint: this release has `clip`, `mae`
     Execution status: FAIL
     ");
 }

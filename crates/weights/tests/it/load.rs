@@ -1,10 +1,14 @@
 //! Loading: every difference at once, what may differ by permission, and the report.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use burn::tensor::Device;
+use burn::{
+    module::{Initializer, Module, Param},
+    tensor::{Device, Tensor},
+};
 use hearth_weights::{
     KeyMap, LoadOptions, LoadReport, Resize, Rule, WeightsError, WeightsFile, load, parameters,
+    save,
 };
 use tempfile::TempDir;
 
@@ -141,6 +145,97 @@ fn what_may_differ_is_named_by_pattern() {
     let without_dropped = LoadOptions { dropped: Vec::new(), ..options };
     let err = try_load(&file, &without_dropped).unwrap_err();
     assert!(err.to_string().contains("1 tensor is unexpected"), "{err}");
+}
+
+#[test]
+fn what_is_replaced_is_not_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = foreign(&folder, |tensors| {
+        tensors.iter_mut().find(|(name, _)| name == "proj").unwrap().1 = vec![6, 7];
+        tensors.retain(|(name, _)| name != "logit_scale");
+    });
+    let options = LoadOptions { replaced: strings(&["head.{..}"]), ..LoadOptions::default() };
+    assert!(try_load(&file, &options).unwrap_err().to_string().contains("missing: `logit_scale`"));
+    let options = LoadOptions { fresh: strings(&["logit_scale"]), ..options };
+    let (_, report) = try_load(&file, &options).unwrap();
+    assert_eq!(report.fresh, ["head.weight", "logit_scale"]);
+    assert_eq!(report.dropped, ["proj"]);
+}
+
+/// A kernel of each kind.
+#[derive(Module, Debug)]
+struct Kernels {
+    full: Param<Tensor<4>>,
+    depthwise: Param<Tensor<4>>,
+}
+
+#[test]
+fn kernels_may_be_kept_in_rows() {
+    let device = Device::flex();
+    let folder = tempfile::tempdir().unwrap();
+    let new = || Kernels {
+        full: Initializer::Zeros.init([4, 3, 2, 2], &device),
+        depthwise: Initializer::Zeros.init([5, 1, 3, 3], &device),
+    };
+    let map = KeyMap {
+        rules: vec![
+            Rule::reversed("full", "full.kernel", 2),
+            Rule::reversed("depthwise", "depthwise.kernel", 2).rank(2),
+        ],
+        ..KeyMap::same_names("rows")
+    };
+    let tensors: [(&str, &[usize]); 2] =
+        [("full.kernel", &[4, 3, 4]), ("depthwise.kernel", &[9, 5])];
+    let layout = map.layout(&parameters(&new())).unwrap();
+    assert!(tensors.iter().all(|(name, shape)| layout[*name] == *shape), "{layout:?}");
+
+    let path = put(folder.path(), "a.safetensors", counting(&tensors));
+    let file = WeightsFile::open(&path).unwrap();
+    let (model, _) = load(new(), &file, &map, &LoadOptions::default()).unwrap();
+    let full: Vec<f32> = model.full.val().into_data().try_into_vec().unwrap();
+    let depthwise: Vec<f32> = model.depthwise.val().into_data().try_into_vec().unwrap();
+    for (output, input, row, column) in [(0, 0, 0, 0), (1, 2, 0, 1), (3, 0, 1, 0), (2, 1, 1, 1)] {
+        let found = full[((output * 3 + input) * 2 + row) * 2 + column];
+        assert_eq!(found, (((column * 2 + row) * 3 + input) * 4 + output) as f32);
+    }
+    for (channel, row, column) in [(0, 0, 0), (1, 0, 2), (4, 2, 1)] {
+        let found = depthwise[(channel * 3 + row) * 3 + column];
+        assert_eq!(found, ((column * 3 + row) * 5 + channel) as f32);
+    }
+    save(&model, &path, &map, &BTreeMap::new()).unwrap();
+    let file = WeightsFile::open(&path).unwrap();
+    let (again, _) = load(new(), &file, &map, &LoadOptions::default()).unwrap();
+    assert_eq!(values(&again), values(&model));
+
+    let wrong = counting(&[("full.kernel", &[3, 4, 4]), ("depthwise.kernel", &[9, 5])]);
+    let file = WeightsFile::open(put(folder.path(), "b.safetensors", wrong)).unwrap();
+    let err = load(new(), &file, &map, &LoadOptions::default()).unwrap_err().to_string();
+    assert!(
+        err.contains("`full.kernel` is [3, 4, 4] in the file, the model needs [4, 3, 4]"),
+        "{err}"
+    );
+}
+
+#[test]
+fn what_a_file_holds_is_told_by_our_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = foreign(&folder, |tensors| {
+        tensors.retain(|(name, _)| {
+            name.starts_with("encoder.layers.1") || name == "embeddings.position"
+        });
+        tensors.push(("other".to_owned(), vec![2]));
+    });
+    let held = Tiny::foreign_layout().held(&file);
+    let held: Vec<(&str, &[usize])> =
+        held.iter().map(|(name, shape)| (name.as_str(), &shape[..])).collect();
+    let expected: [(&str, &[usize]); 5] = [
+        ("blocks.1.fc.bias", &[2]),
+        ("blocks.1.fc.weight", &[2, 6]),
+        ("blocks.1.norm.bias", &[6]),
+        ("blocks.1.norm.weight", &[6]),
+        ("pos", &[4, 6]),
+    ];
+    assert_eq!(held, expected);
 }
 
 #[test]
